@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* kelp: all public headers. */
+#ifndef KELP_KELP_H
+#define KELP_KELP_H
+
+#include <kelp/flush.h>
+#include <kelp/format.h>
+#include <kelp/port.h>
+#include <kelp/space.h>
+#include <kelp/status.h>
+#include <kelp/types.h>
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * status: the one enum of results.
+ *
+ * Every function that can fail returns enum kelp_status and hands its results through
+ * pointers. The world's failures (no memory, a malformed table, a range in use) are returned;
+ * a caller's bug (a null pointer, a gather used after commit) is asserted through the port.
+ * After any error nothing has changed and nothing has leaked, unless the function's own header
+ * block says otherwise.
+ */
+#ifndef KELP_STATUS_H
+#define KELP_STATUS_H
+
+#if defined(__GNUC__)
+#define KELP_WARN_UNUSED __attribute__((warn_unused_result))
+#else
+#define KELP_WARN_UNUSED
+#endif
+
+enum kelp_status {
+	KELP_OK = 0,
+	/* A flag or attribute that does not exist, or two that contradict each other. */
+	KELP_ERR_ARGUMENT = 1,
+	/* An address or a size is not a multiple of the page size. */
+	KELP_ERR_ALIGNMENT = 2,
+	/* Not canonical, outside the space, wider than the physical width, or wrapping around. */
+	KELP_ERR_ADDRESS = 3,
+	/* Something is mapped there and replacing it was not asked for. */
+	KELP_ERR_EXISTS = 4,
+	/* Nothing is mapped there and something must be. */
+	KELP_ERR_NOT_MAPPED = 5,
+	/* The port gave no table page. */
+	KELP_ERR_NO_MEMORY = 6,
+	/* This format or this machine cannot do or express it. */
+	KELP_ERR_UNSUPPORTED = 7,
+	/* The architecture demands break-before-make here and the caller did not allow a break. */
+	KELP_ERR_BBM = 8,
+	/* A table entry above the leaf (adopted, not ours) denies a right that was asked for. */
+	KELP_ERR_RESTRICTED = 9,
+	/* The tables contradict the format: a reserved bit, a loop, a leaf where none may be. */
+	KELP_ERR_MALFORMED = 10,
+	/* Somebody holds it: an open gather, a reader that does not leave. */
+	KELP_ERR_BUSY = 11,
+};
+
+/*
+ * The name of a status ("KELP_ERR_BBM") and one sentence for people: what it means and what to
+ * do. Never NULL: an unknown value gets a text that says so. Any phase, any context.
+ */
+const char *kelp_status_name(enum kelp_status status);
+const char *kelp_status_text(enum kelp_status status);
+
+#endif
