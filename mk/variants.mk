@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+#
+# Hosted builds: every format in one library, with the default port.
+#
+# $(eval $(call variant,NAME,COMPILER,FLAGS,LIBRARY FLAGS)) makes
+#   build/NAME/libkelp.a           the library and the hosted port
+#   build/NAME/libkelp-tests.a     what tests share: formats for tests only, tests/support/*.c
+#   build/NAME/tests/<dir>/<name>  one program per tests/<dir>/<name>.c
+# HW_NAME says which hw.h it is built with; the default is port/hosted.
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror
+INCLUDES := -Iinclude -I.
+# The library's own code: freestanding even on a host, and clean under -Wconversion as well.
+LIBRARY_FLAGS := -std=gnu11 $(WARNINGS) -Wconversion -ffreestanding
+HOSTED_FLAGS  := -std=gnu11 $(WARNINGS) -D_GNU_SOURCE -Itests/support
+
+LIBRARY_SOURCES := $(wildcard $(SOURCES_core) $(foreach f,$(FORMATS),$(SOURCES_$(f))))
+SUPPORT_LIBRARY_SOURCES := $(foreach f,$(FORMATS_tests),$(SOURCES_$(f)))
+SUPPORT_SOURCES := $(sort $(wildcard tests/support/*.c))
+
+# Every .c file in these directories is a program of its own.
+TEST_DIRS := unit conformance fault explore
+TEST_MAINS := $(sort $(wildcard $(TEST_DIRS:%=tests/%/*.c)))
+
+# Names of all variants, filled by the pattern.
+VARIANTS :=
+
+define variant
+VARIANTS += $(1)
+HW_$(1) ?= port/hosted
+FLAGS_$(1) := $(INCLUDES) -I$$(HW_$(1)) -g $(3)
+
+OBJECTS_$(1) := $(patsubst %.c,$(BUILD)/$(1)/obj/%.o,$(LIBRARY_SOURCES) $(wildcard $(SOURCES_hosted)))
+SUPPORT_$(1) := $(patsubst %.c,$(BUILD)/$(1)/obj/%.o,$(SUPPORT_LIBRARY_SOURCES) $(SUPPORT_SOURCES))
+TESTS_$(1) := $(patsubst %.c,$(BUILD)/$(1)/%,$(TEST_MAINS))
+
+$(BUILD)/$(1)/obj/src/%.o: src/%.c $(BUILD)/$(1)/flags
+	$$(call say,CC,$$@)
+	@mkdir -p $$(@D)
+	$(Q)$(2) $$(FLAGS_$(1)) $(LIBRARY_FLAGS) $(4) -MMD -MP -c $$< -o $$@
+
+$(BUILD)/$(1)/obj/arch/%.o: arch/%.c $(BUILD)/$(1)/flags
+	$$(call say,CC,$$@)
+	@mkdir -p $$(@D)
+	$(Q)$(2) $$(FLAGS_$(1)) $(LIBRARY_FLAGS) $(4) -MMD -MP -c $$< -o $$@
+
+$(BUILD)/$(1)/obj/%.o: %.c $(BUILD)/$(1)/flags
+	$$(call say,CC,$$@)
+	@mkdir -p $$(@D)
+	$(Q)$(2) $$(FLAGS_$(1)) $(HOSTED_FLAGS) $(4) -MMD -MP -c $$< -o $$@
+
+$(BUILD)/$(1)/libkelp.a: $$(OBJECTS_$(1))
+	$$(call say,AR,$$@)
+	$(Q)rm -f $$@ && $(AR) rcsD $$@ $$^
+
+$(BUILD)/$(1)/libkelp-tests.a: $$(SUPPORT_$(1))
+	$$(call say,AR,$$@)
+	$(Q)rm -f $$@ && $(AR) rcsD $$@ $$^
+
+$$(TESTS_$(1)): $(BUILD)/$(1)/%: $(BUILD)/$(1)/obj/%.o $(BUILD)/$(1)/libkelp-tests.a $(BUILD)/$(1)/libkelp.a
+	$$(call say,LINK,$$@)
+	@mkdir -p $$(@D)
+	$(Q)$(2) $$(FLAGS_$(1)) $$^ -lcmocka -lpthread -o $$@
+
+# Objects are rebuilt when the command line changes.
+$(BUILD)/$(1)/flags: FORCE
+	$(Q)mk/if-changed.sh $$@ '$(2) $$(FLAGS_$(1)) $(LIBRARY_FLAGS) $(HOSTED_FLAGS) $(4)'
+
+build-$(1): $(BUILD)/$(1)/libkelp.a $$(TESTS_$(1))
+.PHONY: build-$(1)
+endef
+
+CHECKED := -DKELP_DEBUG=1
+SANITIZE_ADDRESS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+#                       name         compiler   flags                           more
+$(eval $(call variant,release,$(CLANG),-O2))
+$(eval $(call variant,clang,$(CLANG),-O2,$(CHECKED)))
+$(eval $(call variant,gcc,$(GCC),-O2,$(CHECKED)))
+$(eval $(call variant,gcc-release,$(GCC),-O2))
+$(eval $(call variant,asan,$(CLANG),-O1 $(SANITIZE_ADDRESS),$(CHECKED)))
+$(eval $(call variant,tsan,$(CLANG),-O1 -fsanitize=thread,$(CHECKED)))
+$(eval $(call variant,m32,$(GCC),-O2 -m32,$(CHECKED)))
+$(eval $(call variant,fuzz,$(CLANG),-O1 -fsanitize=fuzzer-no-link $(SANITIZE_ADDRESS),$(CHECKED)))
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+FORCE:
+.PHONY: FORCE
