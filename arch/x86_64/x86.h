@@ -25,7 +25,7 @@ enum kelp_x86_mode {
 #define KELP_X86_PSE36      (UINT32_C(1) << 3) /* two-level: their frames reach 40 bits */
 #define KELP_X86_SHARED_SET (UINT32_C(1) << 4) /* the encryption bit means SHARED (TDX) */
 
-/* SDM tables 4-15 to 4-20; the same positions in 4.3 and 4.4. */
+/* SDM tables 4-14 to 4-20; the same positions in 4.3 and 4.4. */
 #define KELP_X86_P         (UINT64_C(1) << 0)
 #define KELP_X86_RW        (UINT64_C(1) << 1)
 #define KELP_X86_US        (UINT64_C(1) << 2)
@@ -38,16 +38,54 @@ enum kelp_x86_mode {
 #define KELP_X86_G         (UINT64_C(1) << 8)
 #define KELP_X86_SOFT0     (UINT64_C(1) << 9)
 #define KELP_X86_SOFT1     (UINT64_C(1) << 10)
-/* Ignored by hardware everywhere; Kelp's mark: "owned" on a table, "invalid leaf" when P = 0. */
+/*
+ * Ignored by hardware in every entry of ordinary paging, PDPTEs of PAE included; Kelp's mark:
+ * "owned" on a table, "invalid leaf" when P = 0. (Under a HLAT root it means "restart", SDM
+ * 4.5.1: a hypervisor's HLAT tables are not for this format.)
+ */
 #define KELP_X86_MARK      (UINT64_C(1) << 11)
 #define KELP_X86_PAT_LARGE (UINT64_C(1) << 12) /* levels above 0 */
 #define KELP_X86_SOFT2     (UINT64_C(1) << 52)
 #define KELP_X86_SOFT3     (UINT64_C(1) << 53)
 #define KELP_X86_XD        (UINT64_C(1) << 63)
 
-/* Two-level 4 MiB leaves keep frame bits 39:32 in bits 20:13 (SDM 4.3, table 4-4). */
+/*
+ * Two-level 4 MiB leaves keep frame bits M-1:32 in bits M-20:13, where M is the physical width
+ * and 40 at most (SDM 4.3, table 4-4). What is left up to bit 21 is reserved.
+ */
 #define KELP_X86_PSE36_SHIFT 13
-#define KELP_X86_PSE36_MASK  (UINT64_C(0xff) << KELP_X86_PSE36_SHIFT)
+#define KELP_X86_PSE36_BITS  40u
+
+/* The PAT at power-on: WB, WT, UC-, UC, twice (SDM table 12-12). */
+#define KELP_X86_PAT_POWER_ON UINT64_C(0x0007040600070406)
+
+/*
+ * Reads a PAT (SDM 12.12.2, table 12-10) into the type tables; 0 stands for its value at
+ * power-on. An index whose encoding is reserved is read as DEVICE and never chosen. Of several
+ * indexes with one type the lowest is used, so a CPU without a PAT, which has only the first
+ * four, is served by the power-on value.
+ */
+static inline void kelp_x86_set_pat(struct kelp_format *f, uint64_t pat)
+{
+	static const uint8_t types[8] = {
+		KELP_TYPE_DEVICE,        KELP_TYPE_WRITE_COMBINE, KELP_TYPE_ABSENT,
+		KELP_TYPE_ABSENT,        KELP_TYPE_WRITE_THROUGH, KELP_TYPE_WRITE_PROTECT,
+		KELP_TYPE_NORMAL,        KELP_TYPE_UNCACHED,
+	};
+
+	if (!pat)
+		pat = KELP_X86_PAT_POWER_ON;
+	for (unsigned type = 0; type < KELP_MEMORY_TYPES; type++)
+		f->type_to_index[type] = KELP_TYPE_ABSENT;
+	for (unsigned i = 8; i-- > 0;) {
+		unsigned field = (unsigned)(pat >> (8u * i)) & 0xffu;
+		uint8_t type = field < 8 ? types[field] : KELP_TYPE_ABSENT;
+
+		f->index_to_type[i] = type == KELP_TYPE_ABSENT ? KELP_TYPE_DEVICE : type;
+		if (type != KELP_TYPE_ABSENT)
+			f->type_to_index[type] = (uint8_t)i;
+	}
+}
 
 static inline uint64_t kelp_x86_pat_bit(unsigned level)
 {
@@ -67,7 +105,7 @@ static inline unsigned kelp_x86_index(unsigned level, kelp_vaddr_t va, enum kelp
 	return (unsigned)(va >> kelp_x86_shift(level, mode)) & mask;
 }
 
-/* PAE: PDPTEs never map (SDM table 4-8). Two-level: only with CR4.PSE. */
+/* PAE: PDPTEs never map (SDM table 4-8). Two-level: PDEs map only with CR4.PSE. */
 static inline bool kelp_x86_leaf_ok(const struct kelp_format *f, unsigned level,
 				    enum kelp_x86_mode mode)
 {
@@ -78,6 +116,13 @@ static inline bool kelp_x86_leaf_ok(const struct kelp_format *f, unsigned level,
 	if (level == 1)
 		return true;
 	return mode == KELP_X86_LONG && level == 2 && (f->features & KELP_X86_LARGE_ROOT);
+}
+
+/* Of an entry that is a table or a leaf, valid or not: is it a leaf? */
+static inline bool kelp_x86_is_leaf(const struct kelp_format *f, unsigned level, uint64_t e,
+				    enum kelp_x86_mode mode)
+{
+	return level == 0 || ((e & KELP_X86_PS) && kelp_x86_leaf_ok(f, level, mode));
 }
 
 static inline enum kelp_entry_kind kelp_x86_kind(const struct kelp_format *f, unsigned level,
@@ -98,10 +143,17 @@ static inline enum kelp_entry_kind kelp_x86_kind(const struct kelp_format *f, un
 	}
 	if (e == 0)
 		return KELP_ENTRY_NONE;
-	if ((e & KELP_X86_MARK) && (level == 0 || (e & KELP_X86_PS)) &&
-	    kelp_x86_leaf_ok(f, level, mode))
+	if ((e & KELP_X86_MARK) && kelp_x86_is_leaf(f, level, e, mode))
 		return KELP_ENTRY_INVALID;
 	return KELP_ENTRY_OPAQUE;
+}
+
+/* Two-level with PSE-36: where a 4 MiB leaf keeps the frame bits above 31. */
+static inline uint64_t kelp_x86_pse36_bits(const struct kelp_format *f)
+{
+	if (!(f->features & KELP_X86_PSE36))
+		return 0;
+	return ((UINT64_C(1) << (f->pa_bits - 32u)) - 1u) << KELP_X86_PSE36_SHIFT;
 }
 
 /* Where the frame address lies in a leaf of this level, as a mask over the entry. */
@@ -111,9 +163,17 @@ static inline uint64_t kelp_x86_address_bits(const struct kelp_format *f, unsign
 	uint64_t mask = f->address_mask & ~((UINT64_C(1) << kelp_x86_shift(level, mode)) - 1u);
 
 	if (mode == KELP_X86_TWO_LEVEL && level == 1)
-		return (mask & UINT32_MAX) |
-		       (f->features & KELP_X86_PSE36 ? KELP_X86_PSE36_MASK : 0);
+		mask |= kelp_x86_pse36_bits(f);
 	return mask;
+}
+
+/* The highest physical address that a leaf of this level can reach. */
+static inline kelp_paddr_t kelp_x86_reach(const struct kelp_format *f, unsigned level,
+					  enum kelp_x86_mode mode)
+{
+	if (mode == KELP_X86_TWO_LEVEL && level == 0)
+		return UINT32_MAX;
+	return (UINT64_C(1) << f->pa_bits) - 1u;
 }
 
 static inline uint64_t kelp_x86_pack(unsigned level, kelp_paddr_t pa, enum kelp_x86_mode mode)
@@ -124,24 +184,21 @@ static inline uint64_t kelp_x86_pack(unsigned level, kelp_paddr_t pa, enum kelp_
 }
 
 /*
- * The frame of a leaf or the table of a table entry. An entry with P = 0 holds its address
+ * The frame of a leaf or the table of a table entry. A leaf with P = 0 holds its address
  * inverted: speculation past the present bit (L1TF, CVE-2018-3620) then reaches no memory.
  */
 static inline kelp_paddr_t kelp_x86_address(const struct kelp_format *f, unsigned level,
 					    uint64_t e, enum kelp_x86_mode mode)
 {
-	bool leaf = level == 0 || (e & KELP_X86_PS);
-	uint64_t bits;
+	uint64_t bits, high;
 
-	if (mode == KELP_X86_PAE && level == 2)
-		leaf = false;
-	if (!leaf)
+	if (!kelp_x86_is_leaf(f, level, e, mode))
 		return e & f->address_mask;
 	bits = (e & KELP_X86_P ? e : ~e) & kelp_x86_address_bits(f, level, mode);
-	if (mode == KELP_X86_TWO_LEVEL && level == 1)
-		return (bits & ~KELP_X86_PSE36_MASK) |
-		       (bits & KELP_X86_PSE36_MASK) >> KELP_X86_PSE36_SHIFT << 32;
-	return bits;
+	if (mode != KELP_X86_TWO_LEVEL || level == 0)
+		return bits;
+	high = bits & kelp_x86_pse36_bits(f);
+	return (bits & ~high) | high >> KELP_X86_PSE36_SHIFT << 32;
 }
 
 static inline uint64_t kelp_x86_entry(const struct kelp_format *f, unsigned level, uint64_t bits,
@@ -305,12 +362,17 @@ static inline bool kelp_x86_owned(uint64_t e)
 	return e & KELP_X86_MARK;
 }
 
-static inline bool kelp_x86_is_global(uint64_t e)
+/* Of tables the bit is ignored (SDM 4.10.2.4). */
+static inline bool kelp_x86_is_global(const struct kelp_format *f, unsigned level, uint64_t e,
+				      enum kelp_x86_mode mode)
 {
-	return e & KELP_X86_G;
+	return (e & KELP_X86_G) && kelp_x86_is_leaf(f, level, e, mode);
 }
 
-/* Hardware sets A on any use and D on the first write through a writable leaf (SDM 4.8). */
+/*
+ * Hardware sets A on any use and D on the first write through a writable leaf (SDM 4.8). That
+ * writes need RW takes CR0.WP for granted.
+ */
 static inline bool kelp_x86_busy(uint64_t e)
 {
 	return (e & KELP_X86_P) &&
@@ -322,6 +384,7 @@ static inline uint64_t kelp_x86_absorb(uint64_t e, uint64_t other)
 	return e | (other & (KELP_X86_A | KELP_X86_D));
 }
 
+/* D regardless of RW: it stays behind when RW is taken away. A form to compare, not to write. */
 static inline uint64_t kelp_x86_neutral(uint64_t e)
 {
 	return e | KELP_X86_A | KELP_X86_D;
@@ -355,7 +418,7 @@ static inline bool kelp_x86_well_formed(const struct kelp_format *f, unsigned le
 		reserved |= ((UINT64_C(1) << kelp_x86_shift(level, mode)) - 1u) &
 			    ~UINT64_C(0x1fff);
 		if (mode == KELP_X86_TWO_LEVEL)
-			reserved &= ~kelp_x86_address_bits(f, level, mode);
+			reserved &= ~kelp_x86_pse36_bits(f);
 	} else if (level > 0 && mode != KELP_X86_TWO_LEVEL) {
 		reserved |= KELP_X86_PS;
 	}
