@@ -23,7 +23,7 @@ $(RUN_TESTS): mk/run-tests.c
 	$(Q)$(CLANG) -std=gnu11 -O1 -g $(WARNINGS) -D_GNU_SOURCE $< -o $@
 
 # Under ThreadSanitizer what has threads runs: the others have nothing for it to see.
-TSAN_TESTS := $(filter $(BUILD)/tsan/tests/explore/%,$(TESTS_tsan))
+TSAN_TESTS := $(filter $(BUILD)/tsan/tests/explore/% $(BUILD)/tsan/tests/stress/% $(BUILD)/tsan/tests/house/%,$(TESTS_tsan))
 
 HOUSE_TESTS := $(sort $(wildcard tests/house/*.sh))
 

@@ -4,7 +4,7 @@
 #
 # $(eval $(call variant,NAME,COMPILER,FLAGS,LIBRARY FLAGS)) makes
 #   build/NAME/libkelp.a           the library and the hosted port
-#   build/NAME/libkelp-tests.a     what tests share: formats for tests only, tests/support/*.c
+#   build/NAME/libkelp-tests.a     what tests share: formats for tests only, tests/common/*.c
 #   build/NAME/tests/<dir>/<name>  one program per tests/<dir>/<name>.c
 # HW_NAME says which hw.h it is built with; the default is port/hosted.
 
@@ -12,14 +12,14 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wer
 INCLUDES := -Iinclude -I.
 # The library's own code: freestanding even on a host, and clean under -Wconversion as well.
 LIBRARY_FLAGS := -std=gnu11 $(WARNINGS) -Wconversion -ffreestanding
-HOSTED_FLAGS  := -std=gnu11 $(WARNINGS) -D_GNU_SOURCE -Itests/support
+HOSTED_FLAGS  := -std=gnu11 $(WARNINGS) -D_GNU_SOURCE -Itests/common
 
 LIBRARY_SOURCES := $(wildcard $(SOURCES_core) $(foreach f,$(FORMATS),$(SOURCES_$(f))))
 SUPPORT_LIBRARY_SOURCES := $(foreach f,$(FORMATS_tests),$(SOURCES_$(f)))
-SUPPORT_SOURCES := $(sort $(wildcard tests/support/*.c))
+SUPPORT_SOURCES := $(sort $(wildcard tests/common/*.c))
 
 # Every .c file in these directories is a program of its own.
-TEST_DIRS := unit conformance fault explore
+TEST_DIRS := unit conformance fault explore stress house
 TEST_MAINS := $(sort $(wildcard $(TEST_DIRS:%=tests/%/*.c)))
 
 # Names of all variants, filled by the pattern.
