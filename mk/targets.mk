@@ -33,7 +33,7 @@ TARGETS :=
 define target
 TARGETS += $(1)
 TARGET_FLAGS_$(1) := $(MACHINE_FLAGS_$(2)) $(FREESTANDING) $(INCLUDES) -Iarch/$(MACHINE_ARCH_$(2)) $(4)
-TARGET_OBJECTS_$(1) := $(patsubst %.c,$(BUILD)/target/$(1)/obj/%.o,$(wildcard $(SOURCES_core) $(foreach f,$(3),$(SOURCES_$(f)))))
+TARGET_OBJECTS_$(1) := $(patsubst %.c,$(BUILD)/target/$(1)/obj/%.o,$(sort $(wildcard $(SOURCES_core) $(foreach f,$(3),$(SOURCES_$(f))))))
 
 $(BUILD)/target/$(1)/obj/%.o: %.c $(BUILD)/target/$(1)/flags
 	$$(call say,CC,$$@)

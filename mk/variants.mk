@@ -14,7 +14,7 @@ INCLUDES := -Iinclude -I.
 LIBRARY_FLAGS := -std=gnu11 $(WARNINGS) -Wconversion -ffreestanding
 HOSTED_FLAGS  := -std=gnu11 $(WARNINGS) -D_GNU_SOURCE -Itests/common
 
-LIBRARY_SOURCES := $(wildcard $(SOURCES_core) $(foreach f,$(FORMATS),$(SOURCES_$(f))))
+LIBRARY_SOURCES := $(sort $(wildcard $(SOURCES_core) $(foreach f,$(FORMATS),$(SOURCES_$(f)))))
 SUPPORT_LIBRARY_SOURCES := $(foreach f,$(FORMATS_tests),$(SOURCES_$(f)))
 SUPPORT_SOURCES := $(sort $(wildcard tests/common/*.c))
 
