@@ -23,6 +23,10 @@
 #include <kelp/status.h>
 #include <kelp/types.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct kelp_space;
 
 /* Ranges a gather keeps apart before the two nearest are joined. */
@@ -129,5 +133,9 @@ void kelp_flush_scope_end(struct kelp_flush *flush);
 #define KELP_FLUSH_SCOPE(name, space_pointer)                                                      \
 	__attribute__((cleanup(kelp_flush_scope_end))) struct kelp_flush name = {0};               \
 	kelp_flush_begin(&(name), (space_pointer))
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -13,6 +13,10 @@
 #include <kelp/status.h>
 #include <kelp/types.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define KELP_LEVELS_MAX 5
 
 enum kelp_entry_kind {
@@ -58,11 +62,11 @@ struct kelp_format_ops {
 	/* True when the table of this table entry was given by the port. */
 	bool (*owned)(const struct kelp_format *format, unsigned level, uint64_t entry);
 	/*
-	 * May the live entry `old` become `new` in one store? False where the architecture
+	 * May the live `old_entry` become `new_entry` in one store? False where the architecture
 	 * demands break-before-make (INV-1.2).
 	 */
-	bool (*can_replace)(const struct kelp_format *format, unsigned level, uint64_t old,
-			    uint64_t new);
+	bool (*can_replace)(const struct kelp_format *format, unsigned level,
+			    uint64_t old_entry, uint64_t new_entry);
 	/* True when no bit is set that the format reserves: what an adopted table must hold. */
 	bool (*well_formed)(const struct kelp_format *format, unsigned level, uint64_t entry);
 };
@@ -164,5 +168,9 @@ static inline unsigned kelp_format_index(const struct kelp_format *format, unsig
 {
 	return (unsigned)(va >> format->shift[level]) & (kelp_format_entries(format, level) - 1u);
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -11,6 +11,10 @@
 #ifndef KELP_STATUS_H
 #define KELP_STATUS_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #if defined(__GNUC__)
 #define KELP_WARN_UNUSED __attribute__((warn_unused_result))
 #else
@@ -49,5 +53,9 @@ enum kelp_status {
  */
 const char *kelp_status_name(enum kelp_status status);
 const char *kelp_status_text(enum kelp_status status);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
