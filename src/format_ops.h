@@ -7,6 +7,9 @@
 #error "define KELP_FORMAT(name) and include the format's header first"
 #endif
 
+/* Defined where src/space_template.h is instantiated for this format. */
+extern const struct kelp_space_ops KELP_FORMAT(space_ops);
+
 static enum kelp_entry_kind KELP_FORMAT(ops_kind)(const struct kelp_format *f, unsigned level,
 						  uint64_t e)
 {

@@ -39,3 +39,203 @@
 #ifndef KELP_FORMAT
 #error "define KELP_FORMAT(name) and include the format's header first"
 #endif
+
+#include "debug.h"
+#include "entry.h"
+#include "flush.h"
+#include "pages.h"
+#include "space_ops.h"
+
+/* The format's functions and slot, short: this file is one format's private translation unit. */
+#define F(name) KELP_FORMAT(name)
+typedef F(slot_t) slot_t;
+
+static inline uint64_t load(const void *table, unsigned index)
+{
+	return kelp_entry_load(table, index, sizeof(slot_t));
+}
+
+static inline void store(void *table, unsigned index, uint64_t entry)
+{
+	kelp_entry_store(table, index, entry, sizeof(slot_t));
+}
+
+static inline bool swap(void *table, unsigned index, uint64_t *expected, uint64_t desired)
+{
+	return kelp_entry_swap(table, index, expected, desired, sizeof(slot_t));
+}
+
+static inline uint64_t span(unsigned level)
+{
+	return UINT64_C(1) << F(shift)(level);
+}
+
+static inline kelp_vaddr_t first_of(unsigned level, kelp_vaddr_t va)
+{
+	return va & ~(span(level) - 1u);
+}
+
+static inline kelp_vaddr_t last_of(unsigned level, kelp_vaddr_t va)
+{
+	return va | (span(level) - 1u);
+}
+
+static inline unsigned root_level(const struct kelp_format *f)
+{
+	return f->levels - 1u;
+}
+
+static inline void *root_table(const struct kelp_space *space)
+{
+	return kelp_table_pointer(space, space->root);
+}
+
+static inline void *table_of(const struct kelp_space *space, unsigned level, uint64_t entry)
+{
+	return kelp_table_pointer(space, F(address)(space->format, level, entry));
+}
+
+static inline bool is_leaf(enum kelp_entry_kind kind)
+{
+	return kind == KELP_ENTRY_LEAF || kind == KELP_ENTRY_INVALID;
+}
+
+/* Rights that a table entry can deny to the leaves below it. */
+#define DENIABLE (KELP_ATTR_READ | KELP_ATTR_WRITE | KELP_ATTR_EXEC | KELP_ATTR_USER)
+
+static inline uint64_t group_span(unsigned level)
+{
+	return span(level) << F(group_order)(level);
+}
+
+static inline unsigned group_position(const struct kelp_format *f, unsigned level,
+				      kelp_vaddr_t va)
+{
+	return F(index)(f, level, va) & ((1u << F(group_order)(level)) - 1u);
+}
+
+/* The frame of the leaf `entry` that translates `va`: its own, also inside a group. */
+static inline kelp_paddr_t frame_at(const struct kelp_format *f, unsigned level, uint64_t entry,
+				    kelp_vaddr_t va)
+{
+	kelp_paddr_t pa = F(address)(f, level, entry);
+
+	if (F(group_order)(level) > 0 && F(grouped)(f, level, entry))
+		pa += (uint64_t)group_position(f, level, va) << F(shift)(level);
+	return pa;
+}
+
+/* The same leaf without a group mark, with its own frame. */
+static inline uint64_t alone(const struct kelp_format *f, unsigned level, uint64_t entry,
+			     kelp_vaddr_t va)
+{
+	if (F(group_order)(level) == 0 || !F(grouped)(f, level, entry))
+		return entry;
+	return F(ungroup)(f, level, entry, group_position(f, level, va));
+}
+
+/* A run of attribute changes meets few different entries: what the last one became. */
+struct memo {
+	uint64_t from;
+	uint64_t to;
+	bool known;
+	bool must_flush;
+	enum kelp_status status;
+};
+
+/* One edit: what is asked, what preparing found out. */
+struct edit {
+	struct kelp_space *space;
+	const struct kelp_format *format;
+	struct kelp_flush *flush;
+	struct kelp_change *change;
+	kelp_vaddr_t va;
+	kelp_vaddr_t last;
+	uint64_t delta; /* map: pa - va, the same for every page */
+	kelp_attr_t set;
+	kelp_attr_t clear;
+	uint32_t flags;
+	uint64_t tables; /* pages that commit may take */
+	uint64_t intact; /* tables that commit may retire with their contents */
+	unsigned leafable;  /* bit per level: a covered entry becomes a leaf */
+	unsigned groupable; /* bit per level: a covered group gets the mark */
+	uint64_t full_need[KELP_LEVELS_MAX]; /* tables below one covered entry */
+	uint64_t bits[KELP_LEVELS_MAX];
+	uint64_t group_bits[KELP_LEVELS_MAX];
+	struct memo memo[KELP_LEVELS_MAX];
+};
+
+static inline bool may_break(const struct edit *edit)
+{
+	return edit->flags & KELP_ALLOW_BREAK;
+}
+
+static inline bool covers(const struct edit *edit, kelp_vaddr_t first, kelp_vaddr_t last)
+{
+	return first >= edit->va && last <= edit->last;
+}
+
+static void edit_begin(struct edit *edit, struct kelp_flush *flush, struct kelp_change *change,
+		       kelp_vaddr_t va, uint64_t size)
+{
+	*edit = (struct edit){
+		.space = flush->space,
+		.format = flush->space->format,
+		.flush = flush,
+		.change = change,
+		.va = va,
+		.last = va + (size - 1u),
+		.flags = change->flags,
+	};
+}
+
+/* A valid entry changed: its translation may be cached. */
+static void gather_leaf(struct edit *edit, unsigned level, kelp_vaddr_t va, uint64_t old)
+{
+	uint32_t flags = F(is_global)(edit->format, level, old) ? KELP_FLUSH_GLOBAL : 0;
+	kelp_vaddr_t first = first_of(level, va);
+
+	kelp_flush_gather(edit->flush, first, first + (span(level) - 1u), F(shift)(level), flags);
+}
+
+/* An entry that was not valid became so: matters where that may be cached too. */
+static void gather_made_valid(struct edit *edit, kelp_vaddr_t first, kelp_vaddr_t last,
+			      unsigned level, uint32_t flags)
+{
+	if (edit->format->caches_invalid)
+		kelp_flush_gather(edit->flush, first, last, F(shift)(level), flags);
+}
+
+/* The entries of the root live in registers: every CPU must load them again. */
+static inline void gather_root(struct edit *edit, unsigned level)
+{
+	if (edit->format->root_in_registers && level == root_level(edit->format))
+		edit->flush->request.flags |= KELP_FLUSH_ROOT;
+}
+
+/* A table with unknown leaves was unlinked from the entry of `level` at `va`. */
+static void gather_table(struct kelp_flush *flush, unsigned level, kelp_vaddr_t va)
+{
+	struct kelp_space *space = flush->space;
+	uint32_t flags = KELP_FLUSH_TABLES;
+	kelp_vaddr_t first = first_of(level, va);
+
+	if (kelp_hw_load32(&space->holds_global))
+		flags |= KELP_FLUSH_GLOBAL;
+	kelp_flush_gather(flush, first, first + (span(level) - 1u), F(shift)(0), flags);
+}
+
+/* Before the entry is written: a global leaf may now be anywhere in the tables. */
+static void note_global(struct kelp_space *space, kelp_attr_t attributes)
+{
+	if ((attributes & KELP_ATTR_GLOBAL) && !kelp_hw_load32(&space->holds_global))
+		kelp_hw_store32(&space->holds_global, 1);
+}
+
+#include "space_cut.h"
+#include "space_retire.h"
+#include "space_map.h"
+#include "space_edit.h"
+#include "space_merge.h"
+#include "space_look.h"
+#include "space_entry_points.h"

@@ -38,6 +38,10 @@
 #include <kelp/status.h>
 #include <kelp/types.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct kelp_space_ops;
 
 /* The caller provides the memory; the members are private except where a function says so. */
@@ -53,6 +57,7 @@ struct kelp_space {
 	uint32_t asid;            /* PCID or ASID the embedder runs it under */
 	uint32_t flush_threshold; /* single invalidations past which everything is flushed */
 	uint32_t tables;          /* table pages taken from the port, root included */
+	uint32_t holds_global;    /* a global leaf was ever mapped or adopted */
 	uint32_t open_flushes;    /* debug builds: gathers begun and not committed */
 };
 
@@ -61,6 +66,9 @@ struct kelp_space {
 /* kelp_space_adopt: table entries that bear Kelp's ownership mark (another Kelp made them) lose
  * it; without this flag they are KELP_ERR_MALFORMED. */
 #define KELP_SPACE_DISOWN    (UINT32_C(1) << 1)
+/* The tables right below the root are never retired, so that root entries can be copied into
+ * other roots (a kernel half that every process shares). populate() makes them beforehand. */
+#define KELP_SPACE_KEEP_ROOT (UINT32_C(1) << 2)
 
 /* Flags of edits. Each function says which it takes; others are KELP_ERR_ARGUMENT. */
 #define KELP_REPLACE        (UINT32_C(1) << 0) /* map: what is there goes */
@@ -277,5 +285,9 @@ typedef enum kelp_visit kelp_visitor_t(void *context, const struct kelp_mapping 
 enum kelp_status kelp_space_walk(const struct kelp_space *space, kelp_vaddr_t va, uint64_t size,
 				 uint32_t flags, kelp_visitor_t *visitor,
 				 void *context) KELP_WARN_UNUSED;
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Part of space_template.h: cutting. An edit of a range first makes sure that no leaf and no
+ * group reaches across its two ends; after that it meets whole leaves only. Cutting never
+ * changes what an address translates to (INV-1.3).
+ */
+
+/*
+ * `entry` with other attributes: what the library does not model stays. Setting INVALID takes
+ * the group mark off. Errors: those of encode().
+ */
+static enum kelp_status reshape(const struct kelp_format *f, unsigned level, uint64_t entry,
+				kelp_vaddr_t va, kelp_attr_t set, kelp_attr_t clear,
+				uint64_t *result)
+{
+	kelp_attr_t attributes = (F(decode)(f, level, entry) & ~clear) | set;
+	bool grouped = F(group_order)(level) > 0 && F(grouped)(f, level, entry);
+	kelp_paddr_t frame = frame_at(f, level, entry, va);
+	enum kelp_status status;
+	uint64_t bits;
+
+	if (grouped && (attributes & KELP_ATTR_INVALID)) {
+		entry = alone(f, level, entry, va);
+		grouped = false;
+	}
+	status = F(encode)(f, level, attributes, grouped, &bits);
+	if (status != KELP_OK)
+		return status;
+	bits |= F(strip)(f, level, entry) & ~F(modelled)(f, level);
+	*result = F(entry)(f, level, bits, frame);
+	return KELP_OK;
+}
+
+/* The break of break-before-make: the entry as an invalid leaf, which keeps everything. */
+static uint64_t broken(const struct edit *edit, unsigned level, uint64_t entry, kelp_vaddr_t va)
+{
+	uint64_t result = 0;
+	enum kelp_status status =
+		reshape(edit->format, level, entry, va, KELP_ATTR_INVALID, 0, &result);
+
+	KELP_ASSERT_DEBUG(edit->space->port, status == KELP_OK,
+			  "kelp: a format has no invalid form of a leaf it has");
+	(void)status;
+	return result;
+}
+
+struct cut {
+	void *table;
+	unsigned index;
+	unsigned level;
+	uint64_t entry;
+};
+
+/* Finds the leaf, or the group, that begins below `boundary` and reaches across it. */
+static bool cut_find(const struct edit *edit, kelp_vaddr_t boundary, struct cut *cut)
+{
+	const struct kelp_format *f = edit->format;
+	unsigned level = root_level(f);
+	void *table;
+
+	/* Nothing reaches across what the root's entries span, the end of the space included. */
+	if ((boundary & (span(level) - 1u)) == 0)
+		return false;
+	table = root_table(edit->space);
+	for (;;) {
+		unsigned index = F(index)(f, level, boundary);
+		uint64_t entry = load(table, index);
+		enum kelp_entry_kind kind = F(kind)(f, level, entry);
+
+		if (kind == KELP_ENTRY_TABLE) {
+			table = table_of(edit->space, level, entry);
+			level--;
+			continue;
+		}
+		if (!is_leaf(kind))
+			return false;
+		*cut = (struct cut){table, index, level, entry};
+		if (F(group_order)(level) > 0 && F(grouped)(f, level, entry))
+			return (boundary & (group_span(level) - 1u)) != 0;
+		return (boundary & (span(level) - 1u)) != 0;
+	}
+}
+
+/* May the leaf of `cut` become a table, or its group single leaves, in one store? */
+static bool cut_needs_break(const struct edit *edit, const struct cut *cut, kelp_vaddr_t va)
+{
+	const struct kelp_format *f = edit->format;
+	uint64_t next;
+
+	if (F(kind)(f, cut->level, cut->entry) != KELP_ENTRY_LEAF)
+		return false;
+	next = alone(f, cut->level, cut->entry, va);
+	if (next != cut->entry && !F(can_replace)(f, cut->level, cut->entry, next))
+		return true;
+	if ((va & (span(cut->level) - 1u)) == 0)
+		return false;
+	return !F(can_replace)(f, cut->level, next, F(table)(f, cut->level, 0, true));
+}
+
+/*
+ * What cutting at `boundary` takes. `other` is a boundary cut before, whose tables are shared;
+ * pass `boundary` itself when there is none.
+ */
+static enum kelp_status cut_prepare(struct edit *edit, kelp_vaddr_t boundary, kelp_vaddr_t other,
+				    bool count_tables)
+{
+	struct cut cut;
+
+	if (!cut_find(edit, boundary, &cut))
+		return KELP_OK;
+	if (cut_needs_break(edit, &cut, boundary) && !may_break(edit))
+		return KELP_ERR_BBM;
+	if (!count_tables)
+		return KELP_OK;
+	for (unsigned level = cut.level; boundary & (span(level) - 1u); level--) {
+		bool shared = other != boundary &&
+			      first_of(level, other) == first_of(level, boundary) &&
+			      (other & (span(level) - 1u)) != 0;
+
+		if (!shared)
+			edit->tables++;
+	}
+	return KELP_OK;
+}
+
+/* Takes a valid entry away and makes sure that nobody caches it: the break. */
+static void break_entry(struct edit *edit, unsigned level, kelp_vaddr_t va, uint64_t old)
+{
+	gather_leaf(edit, level, va, old);
+	kelp_hw_published();
+	kelp_flush_now(edit->flush);
+}
+
+/* One leaf becomes a table of leaves one level down that say the same. */
+static void split_leaf(struct edit *edit, const struct cut *cut, kelp_vaddr_t va)
+{
+	const struct kelp_format *f = edit->format;
+	unsigned level = cut->level;
+	uint64_t entry = cut->entry;
+	kelp_paddr_t page = kelp_pages_take(edit->space, edit->change);
+	void *table = kelp_table_pointer(edit->space, page);
+	uint64_t pointer = F(table)(f, level, page, true);
+	unsigned count = 1u << f->index_bits[level - 1];
+
+	/* Hardware may set accessed or dirty between the load and the swap: then once more. */
+	while (F(kind)(f, level, entry) != KELP_ENTRY_TABLE) {
+		uint64_t child = F(child)(f, level, entry);
+		uint64_t bits = F(strip)(f, level - 1, child);
+		kelp_paddr_t frame = F(address)(f, level - 1, child);
+		uint64_t step = F(entry)(f, level - 1, bits, frame + span(level - 1)) - child;
+		uint64_t final = F(entry)(f, level - 1, bits,
+					  frame + (uint64_t)(count - 1u) * span(level - 1));
+		bool valid = F(kind)(f, level, entry) == KELP_ENTRY_LEAF;
+
+		/* Where the address is scattered over the entry, equal steps may not do. */
+		if (child + step * (count - 1u) == final)
+			kelp_entry_fill(table, 0, count, child, step, sizeof(slot_t));
+		else
+			for (unsigned i = 0; i < count; i++)
+				kelp_entry_fill(table, i, 1,
+						F(entry)(f, level - 1, bits,
+							 frame + i * span(level - 1)),
+						0, sizeof(slot_t));
+
+		if (valid && !F(can_replace)(f, level, entry, pointer)) {
+			if (!swap(cut->table, cut->index, &entry, broken(edit, level, entry, va)))
+				continue;
+			break_entry(edit, level, va, entry);
+			store(cut->table, cut->index, pointer);
+			return;
+		}
+		if (!swap(cut->table, cut->index, &entry, pointer))
+			continue;
+		if (valid)
+			gather_leaf(edit, level, va, entry);
+		else
+			gather_made_valid(edit, first_of(level, va), last_of(level, va), level,
+					  KELP_FLUSH_TABLES);
+		gather_root(edit, level);
+		return;
+	}
+	/* Another writer, on the other side of the boundary, split it first. */
+	kelp_pages_put(edit->space, edit->change, page);
+}
+
+/*
+ * Every entry of the group loses its mark. Hardware may note accesses to any page of a group in
+ * any one of its entries, so all get what one has; and while it still may, all count as used.
+ */
+static void ungroup_leaves(struct edit *edit, const struct cut *cut, kelp_vaddr_t va)
+{
+	const struct kelp_format *f = edit->format;
+	unsigned level = cut->level;
+	unsigned count = 1u << F(group_order)(level);
+	unsigned first = cut->index & ~(count - 1u);
+	kelp_vaddr_t base = va & ~(group_span(level) - 1u);
+	bool needs_break = false;
+	bool busy = false;
+	uint64_t used = load(cut->table, first);
+
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t entry = load(cut->table, first + i);
+
+		busy = busy || F(busy)(f, level, entry);
+		used = F(absorb)(f, level, used, entry);
+	}
+	for (unsigned i = 0; i < count; i++) {
+		kelp_vaddr_t page = base + i * span(level);
+		uint64_t entry = load(cut->table, first + i);
+		uint64_t next;
+
+		do {
+			next = F(absorb)(f, level, alone(f, level, entry, page), used);
+			if (busy)
+				next = F(neutral)(f, level, next);
+			needs_break = !F(can_replace)(f, level, entry, next);
+			if (needs_break)
+				next = broken(edit, level, next, page);
+		} while (!swap(cut->table, first + i, &entry, next));
+		gather_leaf(edit, level, page, entry);
+	}
+	if (!needs_break)
+		return;
+	kelp_hw_published();
+	kelp_flush_now(edit->flush);
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t next = 0;
+		enum kelp_status status = reshape(f, level, load(cut->table, first + i),
+						  base + i * span(level), 0, KELP_ATTR_INVALID,
+						  &next);
+
+		KELP_ASSERT_DEBUG(edit->space->port, status == KELP_OK,
+				  "kelp: a leaf cannot be made valid again");
+		(void)status;
+		store(cut->table, first + i, next);
+	}
+}
+
+/* Afterwards no leaf and no group reaches across `boundary`. */
+static void cut_commit(struct edit *edit, kelp_vaddr_t boundary)
+{
+	struct cut cut;
+
+	while (cut_find(edit, boundary, &cut)) {
+		if (F(group_order)(cut.level) > 0 &&
+		    F(grouped)(edit->format, cut.level, cut.entry))
+			ungroup_leaves(edit, &cut, boundary);
+		else
+			split_leaf(edit, &cut, boundary);
+	}
+}
+
+/* Both ends of the edit's range. */
+static enum kelp_status cut_ends_prepare(struct edit *edit, bool count_tables)
+{
+	enum kelp_status status = cut_prepare(edit, edit->va, edit->va, count_tables);
+
+	if (status != KELP_OK)
+		return status;
+	return cut_prepare(edit, edit->last + 1u, edit->va, count_tables);
+}
+
+static void cut_ends(struct edit *edit)
+{
+	cut_commit(edit, edit->va);
+	cut_commit(edit, edit->last + 1u);
+}

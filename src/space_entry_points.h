@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Part of space_template.h: the operations as the rest of the library calls them. Their contract
+ * is in kelp/space.h.
+ */
+
+#ifdef KELP_SINGLE_FORMAT
+#define OPERATION(result, name) result F(space_##name)
+#else
+#define OPERATION(result, name) static result F(space_##name)
+#endif
+
+#define MAP_FLAGS     (KELP_REPLACE | KELP_ALLOW_BREAK | KELP_LEAF_SHIFT(0xff))
+#define UNMAP_FLAGS   (KELP_STRICT | KELP_ALLOW_BREAK)
+#define PROTECT_FLAGS (KELP_SKIP_HOLES | KELP_ALLOW_BREAK)
+
+static void check_open(const struct kelp_flush *flush)
+{
+	KELP_ASSERT_ALWAYS(flush->space->port, flush->state == KELP_FLUSH_OPEN,
+			   "kelp_space: the gather is not open: kelp_flush_begin() it first");
+}
+
+/* What can be said of a change without looking at the tables. */
+static enum kelp_status check_change(const struct kelp_space *space,
+				     const struct kelp_change *change)
+{
+	const struct kelp_format *f = space->format;
+	uint32_t allowed = change->kind == KELP_CHANGE_MAP     ? MAP_FLAGS
+			   : change->kind == KELP_CHANGE_UNMAP ? UNMAP_FLAGS
+							       : PROTECT_FLAGS;
+	unsigned limit = KELP_LEAF_SHIFT_OF(change->flags);
+	enum kelp_status status;
+
+	if (change->flags & ~allowed)
+		return KELP_ERR_ARGUMENT;
+	status = kelp_format_check_range(f, change->va, change->size);
+	if (status != KELP_OK)
+		return status;
+	if (change->kind == KELP_CHANGE_MAP) {
+		if (limit != 0 && limit < f->page_shift)
+			return KELP_ERR_ARGUMENT;
+		return kelp_format_check_frames(f, change->pa, change->size);
+	}
+	if (change->kind == KELP_CHANGE_PROTECT) {
+		kelp_attr_t set = change->set, clear = change->clear;
+
+		if ((set | clear) & ~KELP_ATTR_ALL)
+			return KELP_ERR_ARGUMENT;
+		if (set & clear & ~KELP_ATTR_TYPE_MASK)
+			return KELP_ERR_ARGUMENT;
+		if ((clear & KELP_ATTR_TYPE_MASK) != 0 &&
+		    (clear & KELP_ATTR_TYPE_MASK) != KELP_ATTR_TYPE_MASK)
+			return KELP_ERR_ARGUMENT;
+		if ((set & KELP_ATTR_TYPE_MASK) && !(clear & KELP_ATTR_TYPE_MASK))
+			return KELP_ERR_ARGUMENT;
+	}
+	return KELP_OK;
+}
+
+static void edit_of_change(struct edit *edit, struct kelp_flush *flush, struct kelp_change *change)
+{
+	edit_begin(edit, flush, change, change->va, change->size);
+	edit->set = change->set;
+	edit->clear = change->clear;
+	edit->delta = change->pa - change->va;
+}
+
+/* Reserves what preparing counted. */
+static enum kelp_status reserve(struct edit *edit)
+{
+	return kelp_pages_reserve(edit->space, edit->change,
+				  edit->tables + kelp_flush_intact_pages(edit->flush, edit->intact));
+}
+
+static enum kelp_status prepare_edit(struct edit *edit, struct kelp_flush *flush,
+				     struct kelp_change *change)
+{
+	enum kelp_status status;
+
+	change->flush = flush;
+	change->reserve = 0;
+	change->reserved = 0;
+	status = check_change(flush->space, change);
+	if (status != KELP_OK)
+		return status;
+	edit_of_change(edit, flush, change);
+	switch (change->kind) {
+	case KELP_CHANGE_MAP:
+		status = map_prepare(edit);
+		break;
+	case KELP_CHANGE_UNMAP:
+		status = unmap_prepare(edit);
+		break;
+	case KELP_CHANGE_PROTECT:
+		status = protect_prepare(edit);
+		break;
+	}
+	return status == KELP_OK ? reserve(edit) : status;
+}
+
+static void make_edit(struct edit *edit)
+{
+	switch (edit->change->kind) {
+	case KELP_CHANGE_MAP:
+		map_make(edit);
+		break;
+	case KELP_CHANGE_UNMAP:
+		unmap_make(edit);
+		break;
+	case KELP_CHANGE_PROTECT:
+		protect_make(edit);
+		break;
+	}
+	kelp_hw_published();
+	kelp_pages_cancel(edit->space, edit->change);
+}
+
+OPERATION(enum kelp_status, prepare)(struct kelp_flush *flush, struct kelp_change *change)
+{
+	struct edit edit;
+
+	check_open(flush);
+	if (change->kind != KELP_CHANGE_MAP && change->kind != KELP_CHANGE_UNMAP &&
+	    change->kind != KELP_CHANGE_PROTECT)
+		return KELP_ERR_ARGUMENT;
+	return prepare_edit(&edit, flush, change);
+}
+
+OPERATION(void, commit)(struct kelp_change *change)
+{
+	struct edit edit;
+
+	check_open(change->flush);
+	edit_of_change(&edit, change->flush, change);
+	if (change->kind == KELP_CHANGE_MAP) {
+		enum kelp_status status = map_plan(&edit);
+
+		/* Preparing planned the same. */
+		KELP_ASSERT_ALWAYS(edit.space->port, status == KELP_OK,
+				   "kelp_space_commit: the change was altered after prepare");
+		plan_tables(&edit);
+	}
+	make_edit(&edit);
+}
+
+static enum kelp_status change_now(struct kelp_flush *flush, struct kelp_change *change)
+{
+	enum kelp_status status;
+	struct edit edit;
+
+	check_open(flush);
+	status = prepare_edit(&edit, flush, change);
+	if (status == KELP_OK)
+		make_edit(&edit);
+	return status;
+}
+
+/*
+ * Remembers in the gather where single pages of the same table go: the next call then neither
+ * walks nor encodes. Not below tables that deny something.
+ */
+static void set_cursor(struct kelp_flush *flush, kelp_vaddr_t va)
+{
+	const struct kelp_space *space = flush->space;
+	const struct kelp_format *f = space->format;
+	void *table = root_table(space);
+
+	flush->cursor_tag = UINT64_MAX;
+	for (unsigned level = root_level(f); level > 0; level--) {
+		uint64_t entry = load(table, F(index)(f, level, va));
+
+		if (F(kind)(f, level, entry) != KELP_ENTRY_TABLE || F(denied)(f, level, entry))
+			return;
+		table = table_of(space, level, entry);
+	}
+	flush->cursor_table = table;
+	flush->cursor_tag = va >> F(shift)(1);
+	flush->cursor_epoch = kelp_hw_count_read(&space->epoch);
+}
+
+/* Is [va, va + size) one page in the table that the cursor holds? */
+static inline bool cursor_fits(const struct kelp_flush *flush, kelp_vaddr_t va, uint64_t size)
+{
+	return size == span(0) && va >> F(shift)(1) == flush->cursor_tag &&
+	       (va & (span(0) - 1u)) == 0 && flush->state == KELP_FLUSH_OPEN &&
+	       flush->cursor_epoch == kelp_hw_count_read(&flush->space->epoch);
+}
+
+static enum kelp_status map_slowly(struct kelp_flush *flush, kelp_vaddr_t va, kelp_paddr_t pa,
+				   uint64_t size, kelp_attr_t attributes, uint32_t flags)
+{
+	struct kelp_change change = {
+		.kind = KELP_CHANGE_MAP,
+		.flags = flags,
+		.va = va,
+		.pa = pa,
+		.size = size,
+		.set = attributes,
+	};
+	enum kelp_status status = change_now(flush, &change);
+
+	if (status == KELP_OK && size == span(0) && (flags & ~KELP_LEAF_SHIFT(0xff)) == 0 &&
+	    F(encode)(flush->space->format, 0, attributes, false, &flush->cursor_bits) == KELP_OK) {
+		flush->cursor_attr = attributes;
+		set_cursor(flush, va);
+	}
+	return status;
+}
+
+OPERATION(enum kelp_status, map)(struct kelp_flush *flush, kelp_vaddr_t va, kelp_paddr_t pa,
+				 uint64_t size, kelp_attr_t attributes, uint32_t flags)
+{
+	const struct kelp_format *f = flush->space->format;
+
+	if (cursor_fits(flush, va, size) && attributes == flush->cursor_attr && flags == 0 &&
+	    (pa & (span(0) - 1u)) == 0 && pa >> f->pa_bits == 0) {
+		unsigned index = F(index)(f, 0, va);
+
+		if (load(flush->cursor_table, index) == 0) {
+			store(flush->cursor_table, index,
+			      F(entry)(f, 0, flush->cursor_bits, pa));
+			kelp_hw_published();
+			if (f->caches_invalid)
+				kelp_flush_gather(flush, va, va + (span(0) - 1u), F(shift)(0), 0);
+			return KELP_OK;
+		}
+	}
+	return map_slowly(flush, va, pa, size, attributes, flags);
+}
+
+static enum kelp_status unmap_slowly(struct kelp_flush *flush, kelp_vaddr_t va, uint64_t size,
+				     uint32_t flags)
+{
+	struct kelp_change change = {
+		.kind = KELP_CHANGE_UNMAP,
+		.flags = flags,
+		.va = va,
+		.size = size,
+	};
+	enum kelp_status status = change_now(flush, &change);
+
+	if (status == KELP_OK && size == span(0)) {
+		/* No attributes come with unmap: a map that follows encodes its own. */
+		flush->cursor_attr = ~(kelp_attr_t)0;
+		set_cursor(flush, va);
+	}
+	return status;
+}
+
+OPERATION(enum kelp_status, unmap)(struct kelp_flush *flush, kelp_vaddr_t va, uint64_t size,
+				   uint32_t flags)
+{
+	const struct kelp_format *f = flush->space->format;
+
+	if (cursor_fits(flush, va, size) && flags == 0) {
+		unsigned index = F(index)(f, 0, va);
+		uint64_t entry = load(flush->cursor_table, index);
+
+		if (F(kind)(f, 0, entry) == KELP_ENTRY_LEAF && !F(grouped)(f, 0, entry)) {
+			store(flush->cursor_table, index, 0);
+			kelp_hw_published();
+			kelp_flush_gather(flush, va, va + (span(0) - 1u), F(shift)(0),
+					  F(is_global)(f, 0, entry) ? KELP_FLUSH_GLOBAL : 0);
+			return KELP_OK;
+		}
+	}
+	return unmap_slowly(flush, va, size, flags);
+}
+
+OPERATION(enum kelp_status, protect)(struct kelp_flush *flush, kelp_vaddr_t va, uint64_t size,
+				     kelp_attr_t set, kelp_attr_t clear, uint32_t flags)
+{
+	struct kelp_change change = {
+		.kind = KELP_CHANGE_PROTECT,
+		.flags = flags,
+		.va = va,
+		.size = size,
+		.set = set,
+		.clear = clear,
+	};
+
+	return change_now(flush, &change);
+}
+
+/* The level whose entries span 2^shift, or levels if there is none. */
+static unsigned level_of_shift(const struct kelp_format *f, unsigned shift)
+{
+	unsigned level = 0;
+
+	while (level < f->levels && F(shift)(level) != shift)
+		level++;
+	return level;
+}
+
+OPERATION(enum kelp_status, populate)(struct kelp_flush *flush, kelp_vaddr_t va, uint64_t size,
+				      unsigned leaf_shift)
+{
+	const struct kelp_format *f = flush->space->format;
+	struct kelp_change change = {.va = va, .size = size};
+	unsigned target = level_of_shift(f, leaf_shift);
+	enum kelp_status status;
+	struct edit edit;
+
+	check_open(flush);
+	if (target == f->levels)
+		return KELP_ERR_ARGUMENT;
+	status = kelp_format_check_range(f, va, size);
+	if (status != KELP_OK)
+		return status;
+	edit_begin(&edit, flush, &change, va, size);
+	edit.va = first_of(target, edit.va);
+	edit.last = last_of(target, edit.last);
+	edit.leafable = (2u << target) - 1u;
+	plan_tables(&edit);
+	populate_scan(&edit, root_table(edit.space), root_level(f), target, edit.va, edit.last);
+	status = reserve(&edit);
+	if (status != KELP_OK)
+		return status;
+	populate_commit(&edit, root_table(edit.space), root_level(f), target, edit.va, edit.last);
+	kelp_hw_published();
+	kelp_pages_cancel(edit.space, &change);
+	return KELP_OK;
+}
+
+static enum kelp_status check_leaf_shift(const struct kelp_format *f, unsigned shift)
+{
+	return shift < 64 && (f->leaf_sizes >> shift & 1u) ? KELP_OK : KELP_ERR_ARGUMENT;
+}
+
+OPERATION(enum kelp_status, split)(struct kelp_flush *flush, kelp_vaddr_t va, uint64_t size,
+				   unsigned leaf_shift, uint32_t flags)
+{
+	const struct kelp_format *f = flush->space->format;
+	struct kelp_change change = {.va = va, .size = size, .flags = flags};
+	uint64_t granule;
+	enum kelp_status status;
+	struct edit edit;
+
+	check_open(flush);
+	if (flags & ~KELP_ALLOW_BREAK || check_leaf_shift(f, leaf_shift) != KELP_OK)
+		return KELP_ERR_ARGUMENT;
+	status = kelp_format_check_range(f, va, size);
+	if (status != KELP_OK)
+		return status;
+	edit_begin(&edit, flush, &change, va, size);
+	/* A leaf of the wanted size is not cut where the range ends inside it. */
+	granule = UINT64_C(1) << leaf_shift;
+	edit.va &= ~(granule - 1u);
+	edit.last |= granule - 1u;
+	for (unsigned level = 0; level < f->levels; level++)
+		if (F(leaf_ok)(f, level) && F(shift)(level) <= leaf_shift)
+			edit.leafable |= 1u << level;
+	plan_tables(&edit);
+	status = split_scan(&edit, root_table(edit.space), root_level(f), leaf_shift, edit.va,
+			    edit.last);
+	if (status == KELP_OK)
+		status = reserve(&edit);
+	if (status != KELP_OK)
+		return status;
+	split_commit(&edit, root_table(edit.space), root_level(f), leaf_shift, edit.va, edit.last);
+	kelp_hw_published();
+	kelp_pages_cancel(edit.space, &change);
+	return KELP_OK;
+}
+
+OPERATION(enum kelp_status, coalesce)(struct kelp_flush *flush, kelp_vaddr_t va, uint64_t size,
+				      unsigned leaf_shift, uint32_t flags, uint64_t *merged)
+{
+	const struct kelp_format *f = flush->space->format;
+	struct kelp_change change = {.va = va, .size = size, .flags = flags};
+	struct coalescing work = {.shift = leaf_shift};
+	enum kelp_status status;
+	struct edit edit;
+
+	check_open(flush);
+	if (flags & ~KELP_ALLOW_BREAK || check_leaf_shift(f, leaf_shift) != KELP_OK)
+		return KELP_ERR_ARGUMENT;
+	status = kelp_format_check_range(f, va, size);
+	if (status != KELP_OK)
+		return status;
+	edit_begin(&edit, flush, &change, va, size);
+	status = coalesce_table(&edit, &work, root_table(edit.space), root_level(f), edit.va,
+				edit.last);
+	if (status == KELP_OK)
+		status = reserve(&edit);
+	if (status != KELP_OK)
+		return status;
+	work.commit = true;
+	status = coalesce_table(&edit, &work, root_table(edit.space), root_level(f), edit.va,
+				edit.last);
+	kelp_hw_published();
+	kelp_pages_cancel(edit.space, &change);
+	if (merged)
+		*merged = work.merged;
+	return status;
+}
+
+OPERATION(enum kelp_status, release)(struct kelp_flush *flush, kelp_vaddr_t va, uint64_t size,
+				     uint64_t *released)
+{
+	struct kelp_space *space = flush->space;
+	enum kelp_status status;
+	uint64_t count;
+
+	check_open(flush);
+	status = kelp_format_check_range(space->format, va, size);
+	if (status != KELP_OK)
+		return status;
+	count = release_table(flush, root_table(space), root_level(space->format), va,
+			      va + (size - 1u));
+	kelp_hw_published();
+	if (released)
+		*released = count;
+	return KELP_OK;
+}
+
+OPERATION(enum kelp_status, query)(const struct kelp_space *space, kelp_vaddr_t va,
+				   struct kelp_mapping *mapping)
+{
+	return look_query(space, va, mapping);
+}
+
+OPERATION(enum kelp_status, translate)(const struct kelp_space *space, kelp_vaddr_t va,
+				       kelp_paddr_t *pa)
+{
+	return look_translate(space, va, pa);
+}
+
+OPERATION(enum kelp_status, walk)(const struct kelp_space *space, kelp_vaddr_t va, uint64_t size,
+				  uint32_t flags, kelp_visitor_t *visitor, void *context)
+{
+	const struct kelp_format *f = space->format;
+	struct looking look = {
+		.space = space, .visitor = visitor, .context = context, .flags = flags};
+	enum kelp_status status;
+
+	if (flags & ~(KELP_WALK_RUNS | KELP_WALK_HOLES | KELP_WALK_TABLES))
+		return KELP_ERR_ARGUMENT;
+	status = kelp_format_check_range(f, va, size);
+	if (status != KELP_OK)
+		return status;
+	look_walk(&look, root_table(space), root_level(f), va, va + (size - 1u), 0);
+	if (!look.stopped)
+		visit_run(&look);
+	return KELP_OK;
+}
+
+/* One table that somebody else left, and everything below it. */
+static enum kelp_status adopt_table(struct kelp_space *space, kelp_paddr_t page, unsigned level,
+				    bool commit, uint64_t *tables_left)
+{
+	const struct kelp_format *f = space->format;
+	void *table = kelp_table_pointer(space, page);
+
+	if (*tables_left == 0)
+		return KELP_ERR_MALFORMED;
+	--*tables_left;
+	for (unsigned i = 0; i < 1u << f->index_bits[level]; i++) {
+		uint64_t entry = load(table, i);
+		enum kelp_entry_kind kind = F(kind)(f, level, entry);
+		enum kelp_status status;
+
+		if (!F(well_formed)(f, level, entry))
+			return KELP_ERR_MALFORMED;
+		if (kind == KELP_ENTRY_LEAF && F(is_global)(f, level, entry))
+			kelp_hw_store32(&space->holds_global, 1);
+		if (kind != KELP_ENTRY_TABLE)
+			continue;
+		page = F(address)(f, level, entry);
+		if (level == 0 || page >> f->pa_bits)
+			return KELP_ERR_MALFORMED;
+		if (F(owned)(f, level, entry)) {
+			uint64_t mark = F(table)(f, level, 0, true) ^ F(table)(f, level, 0, false);
+
+			if (!(space->flags & KELP_SPACE_DISOWN))
+				return KELP_ERR_MALFORMED;
+			if (commit)
+				store(table, i, entry & ~mark);
+		}
+		status = adopt_table(space, page, level - 1, commit, tables_left);
+		if (status != KELP_OK)
+			return status;
+	}
+	return KELP_OK;
+}
+
+OPERATION(enum kelp_status, adopt)(struct kelp_space *space, uint64_t table_limit)
+{
+	unsigned level = root_level(space->format);
+	uint64_t left = table_limit;
+	enum kelp_status status = adopt_table(space, space->root, level, false, &left);
+
+	if (status != KELP_OK || !(space->flags & KELP_SPACE_DISOWN))
+		return status;
+	left = table_limit;
+	return adopt_table(space, space->root, level, true, &left);
+}
+
+/* destroy: every table of Kelp's own below the root goes onto the gather's list. */
+static void retire_below(struct kelp_flush *flush, void *table, unsigned level)
+{
+	const struct kelp_space *space = flush->space;
+	const struct kelp_format *f = space->format;
+
+	for (unsigned i = 0; level > 0 && i < 1u << f->index_bits[level]; i++) {
+		uint64_t entry = load(table, i);
+
+		if (F(kind)(f, level, entry) != KELP_ENTRY_TABLE)
+			continue;
+		if (F(owned)(f, level, entry)) {
+			store(table, i, 0);
+			retire_table(flush, F(address)(f, level, entry), level - 1);
+		} else {
+			retire_below(flush, table_of(space, level, entry), level - 1);
+		}
+	}
+}
+
+OPERATION(void, retire_all)(struct kelp_flush *flush)
+{
+	kelp_flush_note_unlink(flush->space);
+	retire_below(flush, root_table(flush->space), root_level(flush->space->format));
+}
+
+OPERATION(void, harvest)(struct kelp_space *space, const struct kelp_flush_intact *table)
+{
+	harvest_table(space, table);
+}
+
+OPERATION(void, retire_intact)(struct kelp_flush *flush, const struct kelp_flush_intact *table)
+{
+	retire_table(flush, table->table, table->level);
+}
+
+#define KELP_SPACE_OPERATION_ENTRY(result, name, parameters) .name = F(space_##name),
+
+const struct kelp_space_ops F(space_ops) = {KELP_SPACE_OPERATIONS(KELP_SPACE_OPERATION_ENTRY)};

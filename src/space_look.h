@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Part of space_template.h: looking. No locks, no stores; see CONCURRENCY in kelp/space.h.
+ */
+
+static enum kelp_status look_translate(const struct kelp_space *space, kelp_vaddr_t va,
+				       kelp_paddr_t *pa)
+{
+	const struct kelp_format *f = space->format;
+	unsigned level = root_level(f);
+	const void *table = root_table(space);
+
+	if (!(va >= f->va_first[0] && va <= f->va_last[0]) &&
+	    !(f->va_ranges > 1 && va >= f->va_first[1] && va <= f->va_last[1]))
+		return KELP_ERR_ADDRESS;
+	for (;; level--) {
+		uint64_t entry = load(table, F(index)(f, level, va));
+		enum kelp_entry_kind kind = F(kind)(f, level, entry);
+
+		if (kind == KELP_ENTRY_TABLE) {
+			table = table_of(space, level, entry);
+			continue;
+		}
+		if (kind != KELP_ENTRY_LEAF)
+			return KELP_ERR_NOT_MAPPED;
+		*pa = frame_at(f, level, entry, va) + (va & (span(level) - 1u));
+		return KELP_OK;
+	}
+}
+
+/* Of a group hardware may note accesses in any one entry: all of them count for each. */
+static kelp_attr_t group_used(const struct kelp_format *f, const void *table, unsigned level,
+			      kelp_vaddr_t va)
+{
+	unsigned count = 1u << F(group_order)(level);
+	unsigned first = F(index)(f, level, va) & ~(count - 1u);
+	kelp_attr_t used = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t entry = load(table, first + i);
+
+		if (F(kind)(f, level, entry) == KELP_ENTRY_LEAF)
+			used |= F(decode)(f, level, entry);
+	}
+	return used & (KELP_ATTR_ACCESSED | KELP_ATTR_DIRTY);
+}
+
+/* Describes a leaf, a hole or a table entry; `denied` is what the tables above take away. */
+static void describe(const struct kelp_format *f, const void *table, unsigned level,
+		     kelp_vaddr_t va, uint64_t entry, kelp_attr_t denied,
+		     struct kelp_mapping *mapping)
+{
+	enum kelp_entry_kind kind = F(kind)(f, level, entry);
+	unsigned shift = F(shift)(level);
+
+	mapping->pa = 0;
+	mapping->attributes = 0;
+	if (is_leaf(kind)) {
+		mapping->attributes = F(decode)(f, level, entry) & ~denied;
+		mapping->pa = F(address)(f, level, entry);
+		if (F(group_order)(level) > 0 && F(grouped)(f, level, entry)) {
+			shift += F(group_order)(level);
+			mapping->attributes |= group_used(f, table, level, va);
+		}
+	} else if (kind == KELP_ENTRY_TABLE) {
+		mapping->attributes = F(denied)(f, level, entry) | denied;
+		mapping->pa = F(address)(f, level, entry);
+	}
+	mapping->va = va & ~((UINT64_C(1) << shift) - 1u);
+	mapping->size = UINT64_C(1) << shift;
+	mapping->level = (uint8_t)level;
+	mapping->shift = (uint8_t)shift;
+	mapping->kind = (uint8_t)kind;
+	mapping->reserved = 0;
+	mapping->entry = entry;
+}
+
+static enum kelp_status look_query(const struct kelp_space *space, kelp_vaddr_t va,
+				   struct kelp_mapping *mapping)
+{
+	const struct kelp_format *f = space->format;
+	unsigned level = root_level(f);
+	const void *table = root_table(space);
+	kelp_attr_t denied = 0;
+
+	if (!kelp_format_is_canonical(f, va))
+		return KELP_ERR_ADDRESS;
+	for (;; level--) {
+		uint64_t entry = load(table, F(index)(f, level, va));
+
+		if (F(kind)(f, level, entry) != KELP_ENTRY_TABLE) {
+			describe(f, table, level, va, entry, denied, mapping);
+			return KELP_OK;
+		}
+		denied |= F(denied)(f, level, entry);
+		table = table_of(space, level, entry);
+	}
+}
+
+struct looking {
+	const struct kelp_space *space;
+	kelp_visitor_t *visitor;
+	void *context;
+	uint32_t flags;
+	bool stopped;
+	bool has_run;
+	struct kelp_mapping run; /* joined so far, not yet visited */
+};
+
+static void visit(struct looking *look, const struct kelp_mapping *mapping)
+{
+	if (!look->stopped && look->visitor(look->context, mapping) == KELP_VISIT_STOP)
+		look->stopped = true;
+}
+
+static void visit_run(struct looking *look)
+{
+	if (look->has_run)
+		visit(look, &look->run);
+	look->has_run = false;
+}
+
+/* A leaf or a hole was met: it continues the run, or ends it and begins one. */
+static void join(struct looking *look, const struct kelp_mapping *mapping)
+{
+	struct kelp_mapping *run = &look->run;
+	bool hole = !is_leaf((enum kelp_entry_kind)mapping->kind);
+
+	if (look->has_run && run->kind == mapping->kind && run->va + run->size == mapping->va &&
+	    (hole || (run->shift == mapping->shift && run->attributes == mapping->attributes &&
+		      run->pa + run->size == mapping->pa))) {
+		run->size += mapping->size;
+		return;
+	}
+	visit_run(look);
+	*run = *mapping;
+	look->has_run = true;
+}
+
+static void look_walk(struct looking *look, const void *table, unsigned level, kelp_vaddr_t va,
+		      kelp_vaddr_t last, kelp_attr_t denied)
+{
+	const struct kelp_format *f = look->space->format;
+
+	while (!look->stopped) {
+		kelp_vaddr_t end = last_of(level, va) < last ? last_of(level, va) : last;
+		uint64_t entry = load(table, F(index)(f, level, va));
+		enum kelp_entry_kind kind = F(kind)(f, level, entry);
+		struct kelp_mapping mapping;
+
+		if (kind == KELP_ENTRY_TABLE) {
+			if (look->flags & KELP_WALK_TABLES) {
+				visit_run(look);
+				describe(f, table, level, va, entry, denied, &mapping);
+				visit(look, &mapping);
+			}
+			if (!look->stopped)
+				look_walk(look, table_of(look->space, level, entry), level - 1, va,
+					  end, denied | F(denied)(f, level, entry));
+		} else if (is_leaf(kind)) {
+			describe(f, table, level, va, entry, denied, &mapping);
+			/* The rest of a group says the same. */
+			if (mapping.shift > F(shift)(level)) {
+				end = mapping.va + (mapping.size - 1u);
+				if (end > last)
+					end = last;
+			}
+			if (look->flags & KELP_WALK_RUNS) {
+				join(look, &mapping);
+			} else {
+				visit_run(look);
+				visit(look, &mapping);
+			}
+		} else if (look->flags & KELP_WALK_HOLES) {
+			describe(f, table, level, va, entry, denied, &mapping);
+			join(look, &mapping);
+		} else {
+			visit_run(look);
+		}
+		if (end == last)
+			return;
+		va = end + 1u;
+	}
+}

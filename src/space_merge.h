@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Part of space_template.h: splitting on request, coalescing, releasing, and what a gather calls
+ * when it commits.
+ */
+
+/* ---- split ------------------------------------------------------------------------------- */
+
+/* Leaves and groups larger than 2^shift in the range: each is cut as often as it takes. */
+static enum kelp_status split_scan(struct edit *edit, const void *table, unsigned level,
+				   unsigned shift, kelp_vaddr_t va, kelp_vaddr_t last)
+{
+	const struct kelp_format *f = edit->format;
+
+	for (;;) {
+		kelp_vaddr_t end = last_of(level, va) < last ? last_of(level, va) : last;
+		uint64_t entry = load(table, F(index)(f, level, va));
+		enum kelp_entry_kind kind = F(kind)(f, level, entry);
+
+		if (kind == KELP_ENTRY_TABLE) {
+			enum kelp_status status =
+				split_scan(edit, table_of(edit->space, level, entry), level - 1,
+					   shift, va, end);
+
+			if (status != KELP_OK)
+				return status;
+		} else if (is_leaf(kind)) {
+			struct cut cut = {.level = level, .entry = entry};
+			bool grouped = F(group_order)(level) > 0 && F(grouped)(f, level, entry);
+			/* A boundary inside, so that the leaf itself is at stake or only its group. */
+			kelp_vaddr_t inside = first_of(level, va) + (F(shift)(level) > shift);
+
+			if ((F(shift)(level) > shift ||
+			     (grouped && F(shift)(level) + F(group_order)(level) > shift)) &&
+			    cut_needs_break(edit, &cut, inside) && !may_break(edit))
+				return KELP_ERR_BBM;
+			if (F(shift)(level) > shift)
+				edit->tables += tables_below(edit, level, va, end);
+		}
+		if (end == last)
+			return KELP_OK;
+		va = end + 1u;
+	}
+}
+
+static void split_commit(struct edit *edit, void *table, unsigned level, unsigned shift,
+			 kelp_vaddr_t va, kelp_vaddr_t last)
+{
+	const struct kelp_format *f = edit->format;
+
+	for (;;) {
+		kelp_vaddr_t end = last_of(level, va) < last ? last_of(level, va) : last;
+		unsigned index = F(index)(f, level, va);
+		struct cut cut = {table, index, level, load(table, index)};
+		enum kelp_entry_kind kind = F(kind)(f, level, cut.entry);
+
+		if (is_leaf(kind) && F(group_order)(level) > 0 && F(grouped)(f, level, cut.entry) &&
+		    F(shift)(level) + F(group_order)(level) > shift) {
+			ungroup_leaves(edit, &cut, va);
+			cut.entry = load(table, index);
+		}
+		if (is_leaf(kind) && F(shift)(level) > shift) {
+			split_leaf(edit, &cut, va);
+			cut.entry = load(table, index);
+			kind = KELP_ENTRY_TABLE;
+		}
+		if (kind == KELP_ENTRY_TABLE)
+			split_commit(edit, table_of(edit->space, level, cut.entry), level - 1,
+				     shift, va, end);
+		if (end == last)
+			return;
+		va = end + 1u;
+	}
+}
+
+/* ---- coalesce ---------------------------------------------------------------------------- */
+
+/*
+ * The leaf of `level` that the entry there says or could say: itself, or what its table merges
+ * to. False: it cannot be one leaf. Only Kelp's own tables merge.
+ */
+static bool merged_leaf(const struct edit *edit, unsigned level, uint64_t entry, kelp_vaddr_t va,
+			uint64_t *leaf)
+{
+	const struct kelp_format *f = edit->format;
+	enum kelp_entry_kind kind = F(kind)(f, level, entry);
+	unsigned child = level - 1u;
+	uint64_t first = 0, used = 0, bits = 0, current;
+	kelp_paddr_t frame = 0;
+	const void *table;
+
+	if (is_leaf(kind)) {
+		*leaf = alone(f, level, entry, va);
+		return true;
+	}
+	if (kind != KELP_ENTRY_TABLE || !F(leaf_ok)(f, level) ||
+	    !may_unlink(edit->space, level, entry))
+		return false;
+	table = table_of(edit->space, level, entry);
+	for (unsigned i = 0; i < 1u << f->index_bits[child]; i++) {
+		uint64_t raw = load(table, i);
+
+		if (raw == 0 || !merged_leaf(edit, child, raw, va + i * span(child), &current))
+			return false;
+		if (i == 0) {
+			first = F(neutral)(f, child, current);
+			bits = F(strip)(f, child, first);
+			frame = F(address)(f, child, first);
+			used = current;
+			if (frame & (span(level) - 1u))
+				return false;
+			continue;
+		}
+		if (F(neutral)(f, child, current) !=
+		    F(entry)(f, child, bits, frame + i * span(child)))
+			return false;
+		used = F(absorb)(f, child, used, current);
+	}
+	*leaf = F(parent)(f, level, used);
+	return true;
+}
+
+/* Entries of one group that could bear the mark. */
+static bool group_fits(const struct edit *edit, const void *table, unsigned level,
+		       kelp_vaddr_t va, uint64_t *first)
+{
+	const struct kelp_format *f = edit->format;
+	unsigned index = F(index)(f, level, va);
+	uint64_t bits = 0, used = 0;
+	kelp_paddr_t frame = 0;
+
+	for (unsigned i = 0; i < 1u << F(group_order)(level); i++) {
+		uint64_t entry = load(table, index + i);
+
+		if (F(kind)(f, level, entry) != KELP_ENTRY_LEAF || F(grouped)(f, level, entry))
+			return false;
+		if (i == 0) {
+			uint64_t neutral = F(neutral)(f, level, entry);
+
+			bits = F(strip)(f, level, neutral);
+			frame = F(address)(f, level, neutral);
+			used = entry;
+			if (frame & (group_span(level) - 1u))
+				return false;
+		} else if (F(neutral)(f, level, entry) !=
+			   F(entry)(f, level, bits, frame + i * span(level))) {
+			return false;
+		}
+		used = F(absorb)(f, level, used, entry);
+	}
+	*first = used;
+	return true;
+}
+
+struct coalescing {
+	unsigned shift; /* the largest leaf wanted */
+	bool commit;
+	uint64_t merged;
+};
+
+/* The table at this entry becomes `leaf`. */
+static enum kelp_status merge_table(struct edit *edit, struct coalescing *work, void *table,
+				    unsigned level, kelp_vaddr_t va, uint64_t entry, uint64_t leaf)
+{
+	const struct kelp_format *f = edit->format;
+	unsigned index = F(index)(f, level, va);
+	bool harvest = f->hardware_accessed || f->hardware_dirty;
+	bool still;
+
+	if (!work->commit) {
+		if (!F(can_replace)(f, level, entry, leaf) && !may_break(edit))
+			return KELP_ERR_BBM;
+		edit->intact++;
+		return KELP_OK;
+	}
+	work->merged++;
+	if (F(can_replace)(f, level, entry, leaf)) {
+		store(table, index, leaf);
+		unlink_intact(edit, level, va, entry, harvest);
+		return KELP_OK;
+	}
+	/* Broken: nothing reaches the old table after the flush, so what it says then is final. */
+	store(table, index, 0);
+	gather_table(edit->flush, level, va);
+	kelp_hw_published();
+	kelp_flush_now(edit->flush);
+	still = merged_leaf(edit, level, entry, va, &leaf);
+	KELP_ASSERT_ALWAYS(edit->space->port, still,
+			   "kelp_space_coalesce: somebody else changed a table meanwhile");
+	store(table, index, leaf);
+	unlink_intact(edit, level, va, entry, false);
+	return KELP_OK;
+}
+
+/* A group gets its mark: all entries are written again. */
+static enum kelp_status mark_group(struct edit *edit, struct coalescing *work, void *table,
+				   unsigned level, kelp_vaddr_t va, uint64_t used)
+{
+	const struct kelp_format *f = edit->format;
+	unsigned index = F(index)(f, level, va);
+	unsigned count = 1u << F(group_order)(level);
+	uint64_t bits = F(strip)(f, level, used);
+	kelp_paddr_t frame = F(address)(f, level, used);
+	bool breaks = !F(can_replace)(f, level, used, F(group)(f, level, used));
+
+	if (!work->commit)
+		return breaks && !may_break(edit) ? KELP_ERR_BBM : KELP_OK;
+	/* Leaves that only just came out of tables: preparing could not ask. */
+	if (breaks && !may_break(edit))
+		return KELP_OK;
+	work->merged++;
+	for (unsigned i = 0; i < count; i++) {
+		kelp_vaddr_t at = va + i * span(level);
+		uint64_t entry = load(table, index + i);
+		uint64_t next;
+
+		/* What hardware notes in one entry of a group it may not note in another. */
+		do {
+			next = F(entry)(f, level, bits, frame + i * span(level));
+			next = F(absorb)(f, level, next, entry);
+			next = breaks ? broken(edit, level, next, at) : F(group)(f, level, next);
+		} while (!swap(table, index + i, &entry, next));
+		gather_leaf(edit, level, at, entry);
+	}
+	if (!breaks)
+		return KELP_OK;
+	kelp_hw_published();
+	kelp_flush_now(edit->flush);
+	for (unsigned i = 0; i < count; i++) {
+		kelp_vaddr_t at = va + i * span(level);
+		uint64_t next = 0;
+		enum kelp_status status = reshape(f, level, load(table, index + i), at, 0,
+						  KELP_ATTR_INVALID, &next);
+
+		KELP_ASSERT_DEBUG(edit->space->port, status == KELP_OK,
+				  "kelp: a leaf cannot be made valid again");
+		(void)status;
+		store(table, index + i, F(group)(f, level, next));
+	}
+	return KELP_OK;
+}
+
+static enum kelp_status coalesce_table(struct edit *edit, struct coalescing *work, void *table,
+				       unsigned level, kelp_vaddr_t va, kelp_vaddr_t last)
+{
+	const struct kelp_format *f = edit->format;
+	bool groups = F(group_order)(level) > 0 && f->groups &&
+		      !(edit->space->flags & KELP_SPACE_NO_GROUPS) &&
+		      F(shift)(level) + F(group_order)(level) <= work->shift;
+	kelp_vaddr_t begin = va;
+
+	for (;;) {
+		kelp_vaddr_t end = last_of(level, va) < last ? last_of(level, va) : last;
+		uint64_t entry = load(table, F(index)(f, level, va));
+		bool full = va == first_of(level, va) && end == last_of(level, va);
+		enum kelp_status status = KELP_OK;
+		uint64_t leaf;
+
+		if (F(kind)(f, level, entry) == KELP_ENTRY_TABLE) {
+			if (full && F(shift)(level) <= work->shift &&
+			    merged_leaf(edit, level, entry, va, &leaf))
+				status = merge_table(edit, work, table, level, va, entry, leaf);
+			else
+				status = coalesce_table(edit, work,
+							table_of(edit->space, level, entry),
+							level - 1, va, end);
+		}
+		if (status != KELP_OK)
+			return status;
+		/* The last entry of a group, once its neighbours are what they will be. */
+		if (groups && ((end + 1u) & (group_span(level) - 1u)) == 0) {
+			kelp_vaddr_t group = end & ~(group_span(level) - 1u);
+
+			if (group >= begin && group_fits(edit, table, level, group, &leaf))
+				status = mark_group(edit, work, table, level, group, leaf);
+			if (status != KELP_OK)
+				return status;
+		}
+		if (end == last)
+			return KELP_OK;
+		va = end + 1u;
+	}
+}
+
+/* ---- release ----------------------------------------------------------------------------- */
+
+static uint64_t release_table(struct kelp_flush *flush, void *table, unsigned level,
+			      kelp_vaddr_t va, kelp_vaddr_t last)
+{
+	struct kelp_space *space = flush->space;
+	const struct kelp_format *f = space->format;
+	uint64_t released = 0;
+
+	for (; level > 0;) {
+		kelp_vaddr_t end = last_of(level, va) < last ? last_of(level, va) : last;
+		unsigned index = F(index)(f, level, va);
+		uint64_t entry = load(table, index);
+
+		if (F(kind)(f, level, entry) == KELP_ENTRY_TABLE) {
+			void *below = table_of(space, level, entry);
+
+			released += release_table(flush, below, level - 1, va, end);
+			if (may_unlink(space, level, entry) && is_empty(space, below, level - 1)) {
+				store(table, index, 0);
+				if (f->root_in_registers && level == root_level(f))
+					flush->request.flags |= KELP_FLUSH_ROOT;
+				released += unlink_table(flush, level, va, entry);
+			}
+		}
+		if (end == last)
+			break;
+		va = end + 1u;
+	}
+	return released;
+}
+
+/* ---- what a committing gather calls ------------------------------------------------------ */
+
+/* Accessed and dirty, of any leaf below. */
+static kelp_attr_t used_below(const struct kelp_space *space, const void *table, unsigned level)
+{
+	const struct kelp_format *f = space->format;
+	kelp_attr_t used = 0;
+
+	for (unsigned i = 0; i < 1u << f->index_bits[level]; i++) {
+		uint64_t entry = load(table, i);
+		enum kelp_entry_kind kind = F(kind)(f, level, entry);
+
+		if (kind == KELP_ENTRY_TABLE)
+			used |= used_below(space, table_of(space, level, entry), level - 1);
+		else if (is_leaf(kind))
+			used |= F(decode)(f, level, entry);
+	}
+	return used & (KELP_ATTR_ACCESSED | KELP_ATTR_DIRTY);
+}
+
+/* Adds to the leaf that took a table's place what hardware noted in the table until the flush. */
+static void harvest_table(struct kelp_space *space, const struct kelp_flush_intact *record)
+{
+	const struct kelp_format *f = space->format;
+	const void *old = kelp_table_pointer(space, record->table);
+	kelp_attr_t used = used_below(space, old, record->level);
+	unsigned level = root_level(f);
+	void *table = root_table(space);
+	uint64_t entry, next;
+	unsigned index;
+
+	for (;;) {
+		index = F(index)(f, level, record->va);
+		entry = load(table, index);
+		if (level == record->level + 1u)
+			break;
+		if (F(kind)(f, level, entry) != KELP_ENTRY_TABLE)
+			break;
+		table = table_of(space, level, entry);
+		level--;
+	}
+	/* It may be gone again, or have become part of a larger leaf. */
+	while (is_leaf(F(kind)(f, level, entry))) {
+		if (reshape(f, level, entry, record->va, used, 0, &next) != KELP_OK ||
+		    next == entry || swap(table, index, &entry, next))
+			return;
+	}
+}
