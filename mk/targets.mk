@@ -33,7 +33,7 @@ TARGETS :=
 define target
 TARGETS += $(1)
 TARGET_FLAGS_$(1) := $(MACHINE_FLAGS_$(2)) $(FREESTANDING) $(INCLUDES) -Iarch/$(MACHINE_ARCH_$(2)) $(4)
-TARGET_OBJECTS_$(1) := $(patsubst %.c,$(BUILD)/target/$(1)/obj/%.o,$(sort $(wildcard $(SOURCES_core) $(foreach f,$(3),$(SOURCES_$(f))))))
+TARGET_OBJECTS_$(1) := $(patsubst %.c,$(BUILD)/target/$(1)/obj/%.o,$(sort $(SOURCES_core) $(foreach f,$(3),$(SOURCES_$(f)))))
 
 $(BUILD)/target/$(1)/obj/%.o: %.c $(BUILD)/target/$(1)/flags
 	$$(call say,CC,$$@)
@@ -62,6 +62,6 @@ $(foreach m,$(MACHINES),$(foreach f,$(filter $(FORMATS),$(MACHINE_FORMATS_$(m)))
 targets: $(TARGETS:%=$(BUILD)/target/%/libkelp.a) ## The freestanding library of every machine: build/target/*/libkelp.a
 
 check-symbols: $(TARGETS:%=$(BUILD)/target/%/kelp.o) ## What the freestanding library needs from outside: nothing but mem*()
-	$(Q)NM=$(NM) OBJDUMP=$(OBJDUMP) mk/check-symbols.sh $^
+	$(Q)NM=$(NM) OBJDUMP=$(OBJDUMP) mk/check-symbols.sh $(TARGETS:%=$(BUILD)/target/%)
 
 .PHONY: targets check-symbols

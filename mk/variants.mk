@@ -14,7 +14,7 @@ INCLUDES := -Iinclude -I.
 LIBRARY_FLAGS := -std=gnu11 $(WARNINGS) -Wconversion -ffreestanding
 HOSTED_FLAGS  := -std=gnu11 $(WARNINGS) -D_GNU_SOURCE -Itests/common
 
-LIBRARY_SOURCES := $(sort $(wildcard $(SOURCES_core) $(foreach f,$(FORMATS),$(SOURCES_$(f)))))
+LIBRARY_SOURCES := $(sort $(SOURCES_core) $(foreach f,$(FORMATS),$(SOURCES_$(f))))
 SUPPORT_LIBRARY_SOURCES := $(foreach f,$(FORMATS_tests),$(SOURCES_$(f)))
 SUPPORT_SOURCES := $(sort $(wildcard tests/common/*.c))
 
@@ -30,7 +30,7 @@ VARIANTS += $(1)
 HW_$(1) ?= port/hosted
 FLAGS_$(1) := $(INCLUDES) -I$$(HW_$(1)) -g $(3)
 
-OBJECTS_$(1) := $(patsubst %.c,$(BUILD)/$(1)/obj/%.o,$(LIBRARY_SOURCES) $(wildcard $(SOURCES_hosted)))
+OBJECTS_$(1) := $(patsubst %.c,$(BUILD)/$(1)/obj/%.o,$(LIBRARY_SOURCES) $(SOURCES_hosted))
 SUPPORT_$(1) := $(patsubst %.c,$(BUILD)/$(1)/obj/%.o,$(SUPPORT_LIBRARY_SOURCES) $(SUPPORT_SOURCES))
 TESTS_$(1) := $(patsubst %.c,$(BUILD)/$(1)/%,$(TEST_MAINS))
 
