@@ -65,7 +65,7 @@ static void leaf_at(const struct kelp_format *f, unsigned level, kelp_paddr_t pa
 		    bool grouped, uint64_t entry, unsigned line)
 {
 	uint64_t got = 0;
-	unsigned shift = f->shift[level] + (grouped ? f->group_order[level] : 0);
+	unsigned shift = f->shift[level] + (grouped ? f->group_order[level] : 0u);
 	enum kelp_status status = f->ops->leaf(f, level, pa, attr, grouped, &got);
 
 	if (status != KELP_OK || got != entry)
