@@ -67,7 +67,8 @@ lib: $(BUILD)/release/libkelp.a ## The library for this host: build/release/libk
 tools: lib
 
 install: lib ## Install library, headers and kelp.pc under DESTDIR$(PREFIX), PREFIX=/usr/local
-	$(Q)mk/install.sh '$(DESTDIR)' '$(PREFIX)' '$(BUILD)/release/libkelp.a' $(HEADERS)
+	$(Q)mk/install.sh '$(DESTDIR)' '$(PREFIX)' '$(VERSION)' \
+		'$(BUILD)/release/libkelp.a' $(HEADERS)
 
 clean: ## Remove everything that was built
 	$(Q)rm -rf $(BUILD)

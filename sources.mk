@@ -12,6 +12,9 @@
 #   FORMATS_tests      formats that exist for the tests only
 #   SOURCES_hosted     the default port: table pages from ordinary memory, for programs
 #   HEADERS            what is installed besides include/kelp/*.h
+#   VERSION            of the library; kelp.pc and the build files of consumers carry it
+
+VERSION += 0.1.0
 
 SOURCES_core += src/status.c
 SOURCES_core += src/format.c
