@@ -12,6 +12,9 @@
 #define KELP_DEBUG 0
 #endif
 
+/* Keeps the path that is taken nearly always free of jumps. */
+#define KELP_LIKELY(condition) __builtin_expect(!!(condition), 1)
+
 #define KELP_LINE_TEXT_(line) #line
 #define KELP_LINE_TEXT(line)  KELP_LINE_TEXT_(line)
 

@@ -20,12 +20,7 @@ void kelp_flush_begin(struct kelp_flush *flush, struct kelp_space *space)
 	flush->space = space;
 	flush->state = KELP_FLUSH_OPEN;
 	flush->intact_count = 0;
-	/* No address has these bits above a table's span: the cursor is void. */
-	flush->cursor_tag = UINT64_MAX;
-	flush->cursor_table = NULL;
-	flush->cursor_bits = 0;
-	flush->cursor_attr = 0;
-	flush->cursor_epoch = 0;
+	flush->cursor_entries = 0;
 	flush->retired = 0;
 	flush->overflow = 0;
 	clear_request(flush);
@@ -97,6 +92,14 @@ void kelp_flush_add(struct kelp_flush *flush, kelp_vaddr_t first, kelp_vaddr_t l
 	}
 	request->range[request->count++] =
 		(struct kelp_flush_range){.first = first, .last = last, .stride_shift = stride_shift};
+}
+
+enum kelp_status kelp_flush_add_leaf(struct kelp_flush *flush, kelp_vaddr_t va,
+				     uint32_t stride_shift, uint32_t flags)
+{
+	kelp_flush_gather(flush, va, va + ((UINT64_C(1) << stride_shift) - 1u), stride_shift,
+			  flags);
+	return KELP_OK;
 }
 
 /* True when single invalidations would cost more than starting over. */
@@ -207,6 +210,7 @@ void kelp_flush_commit(struct kelp_flush *flush)
 {
 	kelp_flush_now(flush);
 	flush->state = KELP_FLUSH_CLOSED;
+	flush->cursor_entries = 0;
 	if (KELP_DEBUG)
 		kelp_hw_count_add(&flush->space->open_flushes, UINT32_MAX);
 }

@@ -10,23 +10,30 @@
 #define KELP_FLUSH_OPEN   UINT32_C(0x6b656c70)
 #define KELP_FLUSH_CLOSED UINT32_C(0)
 
-/* The common case of kelp_flush_add(): the range continues the last one. */
+/* The common case of kelp_flush_add(): true when the range continued the last one. */
+static inline bool kelp_flush_continue(struct kelp_flush *flush, kelp_vaddr_t first,
+				       kelp_vaddr_t last, uint32_t stride_shift, uint32_t flags)
+{
+	struct kelp_flush_range *range = &flush->request.range[flush->request.count - 1u];
+
+	if (__builtin_expect(flush->request.count == 0 || range->last + 1u != first ||
+				     first == 0 || range->stride_shift != stride_shift,
+			     0))
+		return false;
+	range->last = last;
+	flush->request.flags |= flags;
+	return true;
+}
+
+/* kelp_flush_add() of one leaf; returns KELP_OK, so that an operation can end with it. */
+enum kelp_status kelp_flush_add_leaf(struct kelp_flush *flush, kelp_vaddr_t va,
+				     uint32_t stride_shift, uint32_t flags);
+
 static inline void kelp_flush_gather(struct kelp_flush *flush, kelp_vaddr_t first,
 				     kelp_vaddr_t last, uint32_t stride_shift, uint32_t flags)
 {
-	struct kelp_flush_request *request = &flush->request;
-
-	if (request->count > 0) {
-		struct kelp_flush_range *range = &request->range[request->count - 1];
-
-		if (range->last + 1u == first && range->stride_shift == stride_shift &&
-		    first != 0) {
-			range->last = last;
-			request->flags |= flags;
-			return;
-		}
-	}
-	kelp_flush_add(flush, first, last, stride_shift, flags);
+	if (!kelp_flush_continue(flush, first, last, stride_shift, flags))
+		kelp_flush_add(flush, first, last, stride_shift, flags);
 }
 
 /*

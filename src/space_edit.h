@@ -103,36 +103,72 @@ static void unmap_make(struct edit *edit)
 /* Attributes whose change no cache of hardware ever sees. */
 #define UNSEEN KELP_ATTR_SOFT
 
-/* What `entry` becomes; remembered, because neighbours are mostly alike. */
+/* What the leaf `entry` becomes; remembered, because neighbours are mostly alike. */
 static const struct memo *protect_memo(struct edit *edit, unsigned level, uint64_t entry,
 				       kelp_vaddr_t va)
 {
 	const struct kelp_format *f = edit->format;
-	uint64_t from = F(strip)(f, level, entry);
 	struct memo *memo = &edit->memo[level];
 	kelp_attr_t before, after, gained, lost;
+	uint64_t from = F(strip)(f, level, entry);
 	uint64_t next = 0;
 
 	if (memo->known && memo->from == from)
 		return memo;
 	before = F(decode)(f, level, entry);
 	after = (before & ~edit->clear) | edit->set;
-	memo->status = reshape(f, level, entry, va, edit->set, edit->clear, &next);
-	memo->from = from;
-	memo->to = memo->status == KELP_OK ? F(strip)(f, level, next) : 0;
-	/* Accessed and dirty may be set without telling anybody, not cleared. */
 	lost = before & ~after;
+	/* Accessed and dirty may be set without telling anybody, not cleared. */
 	gained = after & ~before & ~(KELP_ATTR_ACCESSED | KELP_ATTR_DIRTY);
-	memo->must_flush = ((lost | gained) & ~UNSEEN) != 0;
-	memo->known = true;
+	*memo = (struct memo){
+		.from = from,
+		.known = true,
+		.grouped = F(grouped)(f, level, entry),
+		.busy = F(busy)(f, level, entry),
+		.global = F(is_global)(f, level, entry),
+		.status = reshape(f, level, entry, va, edit->set, edit->clear, &next),
+	};
+	if (memo->status != KELP_OK)
+		return memo;
+	memo->to = F(strip)(f, level, next);
+	memo->flip = entry ^ next;
+	memo->global = memo->global || F(is_global)(f, level, next);
+	if (F(kind)(f, level, entry) == KELP_ENTRY_LEAF) {
+		memo->must_break = !F(can_replace)(f, level, entry, next);
+		memo->must_flush = ((lost | gained) & ~UNSEEN) != 0;
+	} else {
+		memo->must_flush = F(caches_invalid)(f) && (lost & KELP_ATTR_INVALID);
+	}
 	return memo;
 }
 
-/* The whole entry that the memo says; false when the format refuses (only while preparing). */
-static inline uint64_t protect_entry(struct edit *edit, const struct memo *memo, unsigned level,
-				     uint64_t entry, kelp_vaddr_t va)
+/* The entry that the memo says this one becomes. */
+static inline uint64_t protect_entry(const struct edit *edit, const struct memo *memo,
+				     unsigned level, uint64_t entry, kelp_vaddr_t va)
 {
+	if (!memo->grouped)
+		return entry ^ memo->flip;
 	return F(entry)(edit->format, level, memo->to, frame_at(edit->format, level, entry, va));
+}
+
+/*
+ * The last address up to which the entries of the table that holds `va` are, but for their
+ * addresses, the entry at `va` again; not beyond `last`.
+ */
+static kelp_vaddr_t alike_end(const struct edit *edit, const void *table, unsigned level,
+			      kelp_vaddr_t va, kelp_vaddr_t last, uint64_t from)
+{
+	const struct kelp_format *f = edit->format;
+	kelp_vaddr_t base = first_of(level, va);
+	unsigned index = F(index)(f, level, base);
+	unsigned room = (1u << f->index_bits[level]) - 1u - index;
+	uint64_t rest = (last - base) >> F(shift)(level);
+	unsigned count = rest < room ? (unsigned)rest : room;
+	unsigned i = 0;
+
+	while (i < count && F(strip)(f, level, load(table, index + i + 1u)) == from)
+		i++;
+	return last_of(level, base + i * span(level));
 }
 
 static enum kelp_status protect_scan(struct edit *edit, const void *table, unsigned level,
@@ -150,10 +186,10 @@ static enum kelp_status protect_scan(struct edit *edit, const void *table, unsig
 			const struct memo *memo = protect_memo(edit, level, entry, va);
 
 			status = memo->status;
-			if (status == KELP_OK && kind == KELP_ENTRY_LEAF && !may_break(edit) &&
-			    !F(can_replace)(f, level, entry,
-					    protect_entry(edit, memo, level, entry, va)))
+			if (status == KELP_OK && memo->must_break && !may_break(edit))
 				status = KELP_ERR_BBM;
+			if (end != last)
+				end = alike_end(edit, table, level, va, last, memo->from);
 		} else if (kind == KELP_ENTRY_TABLE) {
 			if (F(denied)(f, level, entry) & edit->set & DENIABLE)
 				status = KELP_ERR_RESTRICTED;
@@ -163,7 +199,7 @@ static enum kelp_status protect_scan(struct edit *edit, const void *table, unsig
 		} else if (!(edit->flags & KELP_SKIP_HOLES)) {
 			status = KELP_ERR_NOT_MAPPED;
 		}
-		if (status != KELP_OK || end == last)
+		if (status != KELP_OK || end >= last)
 			return status;
 		va = end + 1u;
 	}
@@ -179,18 +215,6 @@ static enum kelp_status protect_prepare(struct edit *edit)
 			    edit->last);
 }
 
-/* True when the valid leaf there must be broken before it becomes what is asked. */
-static bool protect_breaks(struct edit *edit, unsigned level, uint64_t entry, kelp_vaddr_t va)
-{
-	const struct memo *memo;
-
-	if (F(kind)(edit->format, level, entry) != KELP_ENTRY_LEAF)
-		return false;
-	memo = protect_memo(edit, level, entry, va);
-	return !F(can_replace)(edit->format, level, entry,
-			       protect_entry(edit, memo, level, entry, va));
-}
-
 /*
  * A run of valid leaves that must be broken: all become invalid, one flush, all become what they
  * shall be. Returns the last address of the run.
@@ -199,92 +223,99 @@ static kelp_vaddr_t protect_broken_run(struct edit *edit, void *table, unsigned 
 				       kelp_vaddr_t va, kelp_vaddr_t last)
 {
 	const struct kelp_format *f = edit->format;
+	kelp_attr_t back = edit->set & KELP_ATTR_INVALID ? 0 : KELP_ATTR_INVALID;
 	bool grouped = F(grouped)(f, level, load(table, F(index)(f, level, va)));
-	kelp_vaddr_t run_last = va;
+	unsigned size = 1u << f->index_bits[level];
+	unsigned first = F(index)(f, level, va);
+	unsigned count = 0;
 
-	for (kelp_vaddr_t at = va;; at += span(level)) {
-		unsigned index = F(index)(f, level, at);
-		uint64_t entry = load(table, index);
+	for (kelp_vaddr_t at = va; first + count < size; at += span(level)) {
+		uint64_t entry = load(table, first + count);
 
-		if (!protect_breaks(edit, level, entry, at) ||
-		    F(grouped)(f, level, entry) != grouped)
+		if (F(kind)(f, level, entry) != KELP_ENTRY_LEAF ||
+		    F(grouped)(f, level, entry) != grouped ||
+		    !protect_memo(edit, level, entry, at)->must_break)
 			break;
-		while (!swap(table, index, &entry, broken(edit, level, entry, at)))
+		while (!swap(table, first + count, &entry, broken(edit, level, entry, at)))
 			;
 		gather_leaf(edit, level, at, entry);
-		run_last = last_of(level, at);
+		count++;
 		if (last - at < span(level))
 			break;
 	}
 	kelp_hw_published();
 	kelp_flush_now(edit->flush);
-	for (kelp_vaddr_t at = va;; at += span(level)) {
-		unsigned index = F(index)(f, level, at);
-		kelp_attr_t back = edit->set & KELP_ATTR_INVALID ? 0 : KELP_ATTR_INVALID;
+	for (unsigned i = 0; i < count; i++) {
 		uint64_t next = 0;
-		enum kelp_status status = reshape(f, level, load(table, index), at, edit->set,
-						  edit->clear | back, &next);
+		enum kelp_status status =
+			reshape(f, level, load(table, first + i), va + i * span(level), edit->set,
+				edit->clear | back, &next);
 
 		KELP_ASSERT_DEBUG(edit->space->port, status == KELP_OK,
 				  "kelp: a leaf cannot be made valid again");
 		(void)status;
-		store(table, index, grouped ? F(group)(f, level, next) : next);
-		if (run_last - at < span(level))
-			return run_last;
+		store(table, first + i, grouped ? F(group)(f, level, next) : next);
 	}
+	return va + (count - 1u) * span(level) + (span(level) - 1u);
+}
+
+/* Leaves that are alike, [va, last] of one table, become what the memo says. */
+static void protect_alike(struct edit *edit, void *table, unsigned level, kelp_vaddr_t va,
+			  kelp_vaddr_t last, const struct memo *memo)
+{
+	unsigned index = F(index)(edit->format, level, va);
+	unsigned count = (unsigned)((last - va) >> F(shift)(level)) + 1u;
+	struct memo is = *memo;
+
+	/* Read once: `memo` is rewritten where hardware changes an entry meanwhile. */
+	for (unsigned i = 0; i < count; i++) {
+		kelp_vaddr_t at = va + i * span(level);
+		uint64_t entry = load(table, index + i);
+		uint64_t next;
+
+		if (!is.busy) {
+			store(table, index + i, protect_entry(edit, &is, level, entry, at));
+			continue;
+		}
+		/* Hardware may set accessed or dirty until the swap succeeds. */
+		do {
+			memo = protect_memo(edit, level, entry, at);
+			next = protect_entry(edit, memo, level, entry, at);
+			is.must_flush = is.must_flush || memo->must_flush;
+		} while (!swap(table, index + i, &entry, next));
+	}
+	if (is.must_flush)
+		kelp_flush_gather(edit->flush, first_of(level, va), last_of(level, last),
+				  F(shift)(level), is.global ? KELP_FLUSH_GLOBAL : 0);
 }
 
 static void protect_commit(struct edit *edit, void *table, unsigned level, kelp_vaddr_t va,
 			   kelp_vaddr_t last)
 {
 	const struct kelp_format *f = edit->format;
-	kelp_vaddr_t run_first = 0;
-	kelp_vaddr_t run_last = 0;
-	bool run_global = false;
-	bool run = false;
 
 	for (;;) {
 		kelp_vaddr_t end = last_of(level, va) < last ? last_of(level, va) : last;
-		unsigned index = F(index)(f, level, va);
-		uint64_t entry = load(table, index);
+		uint64_t entry = load(table, F(index)(f, level, va));
 		enum kelp_entry_kind kind = F(kind)(f, level, entry);
 
 		if (kind == KELP_ENTRY_TABLE) {
 			protect_commit(edit, table_of(edit->space, level, entry), level - 1, va,
 				       end);
-		} else if (kind == KELP_ENTRY_LEAF && protect_breaks(edit, level, entry, va)) {
-			end = protect_broken_run(edit, table, level, va, last);
 		} else if (is_leaf(kind)) {
-			const struct memo *memo;
-			uint64_t next;
+			const struct memo *memo = protect_memo(edit, level, entry, va);
 
-			/* Hardware may set accessed or dirty until the swap succeeds. */
-			for (;;) {
-				memo = protect_memo(edit, level, entry, va);
-				next = protect_entry(edit, memo, level, entry, va);
-				if (!F(busy)(f, level, entry)) {
-					store(table, index, next);
-					break;
-				}
-				if (swap(table, index, &entry, next))
-					break;
-			}
-			if (memo->must_flush &&
-			    (kind == KELP_ENTRY_LEAF || f->caches_invalid)) {
-				run_first = run ? run_first : va;
-				run_last = end;
-				run_global = run_global || F(is_global)(f, level, entry) ||
-					     F(is_global)(f, level, next);
-				run = true;
+			if (memo->must_break) {
+				end = protect_broken_run(edit, table, level, va, last);
+			} else {
+				end = alike_end(edit, table, level, va, last, memo->from);
+				protect_alike(edit, table, level, va, end, memo);
 			}
 		}
-		if (end == last)
-			break;
+		if (end >= last)
+			return;
 		va = end + 1u;
 	}
-	if (run)
-		kelp_flush_gather(edit->flush, run_first, run_last, F(shift)(level),
-				  run_global ? KELP_FLUSH_GLOBAL : 0);
 }
 
 static void protect_make(struct edit *edit)

@@ -165,7 +165,7 @@ static void set_cursor(struct kelp_flush *flush, kelp_vaddr_t va)
 	const struct kelp_format *f = space->format;
 	void *table = root_table(space);
 
-	flush->cursor_tag = UINT64_MAX;
+	flush->cursor_entries = 0;
 	for (unsigned level = root_level(f); level > 0; level--) {
 		uint64_t entry = load(table, F(index)(f, level, va));
 
@@ -174,20 +174,34 @@ static void set_cursor(struct kelp_flush *flush, kelp_vaddr_t va)
 		table = table_of(space, level, entry);
 	}
 	flush->cursor_table = table;
-	flush->cursor_tag = va >> F(shift)(1);
+	flush->cursor_first = first_of(1, va);
+	flush->cursor_entries = 1u << f->index_bits[0];
 	flush->cursor_epoch = kelp_hw_count_read(&space->epoch);
+	flush->cursor_unfit = ~((UINT64_C(1) << f->pa_bits) - span(0));
 }
 
-/* Is [va, va + size) one page in the table that the cursor holds? */
-static inline bool cursor_fits(const struct kelp_flush *flush, kelp_vaddr_t va, uint64_t size)
+/*
+ * The index of the page at `va` in the table that the cursor holds, if it is one of it: rotating
+ * brings the bits that an aligned address does not have to the top, so one comparison sees both
+ * a misaligned address and one outside. A gather that is not open has no cursor.
+ */
+static inline uint64_t cursor_index(const struct kelp_flush *flush, kelp_vaddr_t va)
 {
-	return size == span(0) && va >> F(shift)(1) == flush->cursor_tag &&
-	       (va & (span(0) - 1u)) == 0 && flush->state == KELP_FLUSH_OPEN &&
+	uint64_t offset = va - flush->cursor_first;
+
+	return offset >> F(shift)(0) | offset << (64u - F(shift)(0));
+}
+
+static inline bool cursor_fits(const struct kelp_flush *flush, uint64_t index, uint64_t size)
+{
+	return size == span(0) && index < flush->cursor_entries &&
 	       flush->cursor_epoch == kelp_hw_count_read(&flush->space->epoch);
 }
 
-static enum kelp_status map_slowly(struct kelp_flush *flush, kelp_vaddr_t va, kelp_paddr_t pa,
-				   uint64_t size, kelp_attr_t attributes, uint32_t flags)
+static __attribute__((noinline)) enum kelp_status map_slowly(struct kelp_flush *flush,
+							     kelp_vaddr_t va, kelp_paddr_t pa,
+							     uint64_t size, kelp_attr_t attributes,
+							     uint32_t flags)
 {
 	struct kelp_change change = {
 		.kind = KELP_CHANGE_MAP,
@@ -199,7 +213,7 @@ static enum kelp_status map_slowly(struct kelp_flush *flush, kelp_vaddr_t va, ke
 	};
 	enum kelp_status status = change_now(flush, &change);
 
-	if (status == KELP_OK && size == span(0) && (flags & ~KELP_LEAF_SHIFT(0xff)) == 0 &&
+	if (status == KELP_OK && size == span(0) && flags == 0 &&
 	    F(encode)(flush->space->format, 0, attributes, false, &flush->cursor_bits) == KELP_OK) {
 		flush->cursor_attr = attributes;
 		set_cursor(flush, va);
@@ -210,26 +224,29 @@ static enum kelp_status map_slowly(struct kelp_flush *flush, kelp_vaddr_t va, ke
 OPERATION(enum kelp_status, map)(struct kelp_flush *flush, kelp_vaddr_t va, kelp_paddr_t pa,
 				 uint64_t size, kelp_attr_t attributes, uint32_t flags)
 {
-	const struct kelp_format *f = flush->space->format;
+	uint64_t index = cursor_index(flush, va);
 
-	if (cursor_fits(flush, va, size) && attributes == flush->cursor_attr && flags == 0 &&
-	    (pa & (span(0) - 1u)) == 0 && pa >> f->pa_bits == 0) {
-		unsigned index = F(index)(f, 0, va);
+	if (KELP_LIKELY(cursor_fits(flush, index, size) && (pa & flush->cursor_unfit) == 0 &&
+			attributes == flush->cursor_attr && flags == 0)) {
+		void *table = flush->cursor_table;
+		uint64_t bits = flush->cursor_bits;
 
-		if (load(flush->cursor_table, index) == 0) {
-			store(flush->cursor_table, index,
-			      F(entry)(f, 0, flush->cursor_bits, pa));
+		if (KELP_LIKELY(load(table, (unsigned)index) == 0)) {
+			const struct kelp_format *f = flush->space->format;
+
+			store(table, (unsigned)index, F(entry)(f, 0, bits, pa));
 			kelp_hw_published();
-			if (f->caches_invalid)
-				kelp_flush_gather(flush, va, va + (span(0) - 1u), F(shift)(0), 0);
+			if (F(caches_invalid)(f))
+				return kelp_flush_add_leaf(flush, va, F(shift)(0), 0);
 			return KELP_OK;
 		}
 	}
 	return map_slowly(flush, va, pa, size, attributes, flags);
 }
 
-static enum kelp_status unmap_slowly(struct kelp_flush *flush, kelp_vaddr_t va, uint64_t size,
-				     uint32_t flags)
+static __attribute__((noinline)) enum kelp_status unmap_slowly(struct kelp_flush *flush,
+							       kelp_vaddr_t va, uint64_t size,
+							       uint32_t flags)
 {
 	struct kelp_change change = {
 		.kind = KELP_CHANGE_UNMAP,
@@ -250,18 +267,23 @@ static enum kelp_status unmap_slowly(struct kelp_flush *flush, kelp_vaddr_t va, 
 OPERATION(enum kelp_status, unmap)(struct kelp_flush *flush, kelp_vaddr_t va, uint64_t size,
 				   uint32_t flags)
 {
-	const struct kelp_format *f = flush->space->format;
+	uint64_t index = cursor_index(flush, va);
 
-	if (cursor_fits(flush, va, size) && flags == 0) {
-		unsigned index = F(index)(f, 0, va);
-		uint64_t entry = load(flush->cursor_table, index);
+	if (KELP_LIKELY(cursor_fits(flush, index, size) && flags == 0)) {
+		const struct kelp_format *f = flush->space->format;
+		void *table = flush->cursor_table;
+		uint64_t entry = load(table, (unsigned)index);
 
-		if (F(kind)(f, 0, entry) == KELP_ENTRY_LEAF && !F(grouped)(f, 0, entry)) {
-			store(flush->cursor_table, index, 0);
+		if (KELP_LIKELY(F(kind)(f, 0, entry) == KELP_ENTRY_LEAF &&
+				!F(grouped)(f, 0, entry))) {
+			uint32_t global = F(is_global)(f, 0, entry) ? KELP_FLUSH_GLOBAL : 0;
+
+			store(table, (unsigned)index, 0);
 			kelp_hw_published();
-			kelp_flush_gather(flush, va, va + (span(0) - 1u), F(shift)(0),
-					  F(is_global)(f, 0, entry) ? KELP_FLUSH_GLOBAL : 0);
-			return KELP_OK;
+			if (KELP_LIKELY(kelp_flush_continue(flush, va, va + (span(0) - 1u),
+							    F(shift)(0), global)))
+				return KELP_OK;
+			return kelp_flush_add_leaf(flush, va, F(shift)(0), global);
 		}
 	}
 	return unmap_slowly(flush, va, size, flags);
@@ -379,12 +401,16 @@ OPERATION(enum kelp_status, coalesce)(struct kelp_flush *flush, kelp_vaddr_t va,
 	if (status != KELP_OK)
 		return status;
 	edit_begin(&edit, flush, &change, va, size);
-	status = coalesce_table(&edit, &work, root_table(edit.space), root_level(f), edit.va,
-				edit.last);
-	if (status == KELP_OK)
-		status = reserve(&edit);
-	if (status != KELP_OK)
-		return status;
+	/* Where nothing can fail, looking first would only cost time. */
+	if (!(f->bbm_level >= 2 || may_break(&edit)) ||
+	    kelp_flush_intact_pages(flush, ((edit.last - edit.va) >> F(shift)(1)) + 1u) > 0) {
+		status = coalesce_table(&edit, &work, root_table(edit.space), root_level(f),
+					edit.va, edit.last);
+		if (status == KELP_OK)
+			status = reserve(&edit);
+		if (status != KELP_OK)
+			return status;
+	}
 	work.commit = true;
 	status = coalesce_table(&edit, &work, root_table(edit.space), root_level(f), edit.va,
 				edit.last);

@@ -3,29 +3,94 @@
  * Part of space_template.h: looking. No locks, no stores; see CONCURRENCY in kelp/space.h.
  */
 
-static enum kelp_status look_translate(const struct kelp_space *space, kelp_vaddr_t va,
-				       kelp_paddr_t *pa)
+/* What a lookup ends at: the first entry on the way down that is not a table. */
+struct found {
+	const void *table;
+	uint64_t entry;
+	unsigned level;
+	kelp_attr_t denied;
+};
+
+/*
+ * Walks down from the root. The levels are written out, so that everything that depends on the
+ * level is a constant in its step; `hooked` is a constant too: whether the port's hook turns
+ * addresses into pointers.
+ */
+static inline __attribute__((always_inline)) void look_down(const struct kelp_space *space,
+							    kelp_vaddr_t va, bool hooked,
+							    bool want_denied, struct found *found)
 {
 	const struct kelp_format *f = space->format;
-	unsigned level = root_level(f);
-	const void *table = root_table(space);
+	const uint64_t offset = space->table_offset;
+	const void *table = hooked ? root_table(space) : (void *)(uintptr_t)(space->root + offset);
+	kelp_attr_t denied = 0;
+	unsigned level;
+	uint64_t entry;
+
+#define STEP(n)                                                                                    \
+	level = (n);                                                                               \
+	entry = load(table, F(index)(f, (n), va));                                                 \
+	if (F(kind)(f, (n), entry) != KELP_ENTRY_TABLE)                                            \
+		goto done;                                                                         \
+	if (want_denied)                                                                           \
+		denied |= F(denied)(f, (n), entry);                                                \
+	table = hooked ? table_of(space, (n), entry)                                               \
+		       : (void *)(uintptr_t)(F(address)(f, (n), entry) + offset);
+	switch (root_level(f)) {
+	case 4:
+		STEP(4)
+		__attribute__((fallthrough));
+	case 3:
+		STEP(3)
+		__attribute__((fallthrough));
+	case 2:
+		STEP(2)
+		__attribute__((fallthrough));
+	default:
+		STEP(1)
+	}
+#undef STEP
+	level = 0;
+	entry = load(table, F(index)(f, 0, va));
+done:
+	*found = (struct found){table, entry, level, denied};
+}
+
+static inline __attribute__((always_inline)) enum kelp_status
+translate_with(const struct kelp_space *space, kelp_vaddr_t va, kelp_paddr_t *pa, bool hooked)
+{
+	const struct kelp_format *f = space->format;
+	struct found found;
 
 	if (!(va >= f->va_first[0] && va <= f->va_last[0]) &&
 	    !(f->va_ranges > 1 && va >= f->va_first[1] && va <= f->va_last[1]))
 		return KELP_ERR_ADDRESS;
-	for (;; level--) {
-		uint64_t entry = load(table, F(index)(f, level, va));
-		enum kelp_entry_kind kind = F(kind)(f, level, entry);
-
-		if (kind == KELP_ENTRY_TABLE) {
-			table = table_of(space, level, entry);
-			continue;
-		}
-		if (kind != KELP_ENTRY_LEAF)
+	look_down(space, va, hooked, false, &found);
+	/* Nearly always the lowest level: with a constant there, the rest is a few instructions. */
+	if (found.level == 0) {
+		if (F(kind)(f, 0, found.entry) != KELP_ENTRY_LEAF)
 			return KELP_ERR_NOT_MAPPED;
-		*pa = frame_at(f, level, entry, va) + (va & (span(level) - 1u));
+		*pa = frame_at(f, 0, found.entry, va) + (va & (span(0) - 1u));
 		return KELP_OK;
 	}
+	if (F(kind)(f, found.level, found.entry) != KELP_ENTRY_LEAF)
+		return KELP_ERR_NOT_MAPPED;
+	*pa = frame_at(f, found.level, found.entry, va) + (va & (span(found.level) - 1u));
+	return KELP_OK;
+}
+
+static __attribute__((noinline)) enum kelp_status
+translate_hooked(const struct kelp_space *space, kelp_vaddr_t va, kelp_paddr_t *pa)
+{
+	return translate_with(space, va, pa, true);
+}
+
+static enum kelp_status look_translate(const struct kelp_space *space, kelp_vaddr_t va,
+				       kelp_paddr_t *pa)
+{
+	if (space->pointer_hook)
+		return translate_hooked(space, va, pa);
+	return translate_with(space, va, pa, false);
 }
 
 /* Of a group hardware may note accesses in any one entry: all of them count for each. */
@@ -78,23 +143,13 @@ static void describe(const struct kelp_format *f, const void *table, unsigned le
 static enum kelp_status look_query(const struct kelp_space *space, kelp_vaddr_t va,
 				   struct kelp_mapping *mapping)
 {
-	const struct kelp_format *f = space->format;
-	unsigned level = root_level(f);
-	const void *table = root_table(space);
-	kelp_attr_t denied = 0;
+	struct found found;
 
-	if (!kelp_format_is_canonical(f, va))
+	if (!kelp_format_is_canonical(space->format, va))
 		return KELP_ERR_ADDRESS;
-	for (;; level--) {
-		uint64_t entry = load(table, F(index)(f, level, va));
-
-		if (F(kind)(f, level, entry) != KELP_ENTRY_TABLE) {
-			describe(f, table, level, va, entry, denied, mapping);
-			return KELP_OK;
-		}
-		denied |= F(denied)(f, level, entry);
-		table = table_of(space, level, entry);
-	}
+	look_down(space, va, true, true, &found);
+	describe(space->format, found.table, found.level, va, found.entry, found.denied, mapping);
+	return KELP_OK;
 }
 
 struct looking {
@@ -137,6 +192,23 @@ static void join(struct looking *look, const struct kelp_mapping *mapping)
 	look->has_run = true;
 }
 
+/* Extends a leaf just described by the ones after it in the same table that continue it. */
+static kelp_vaddr_t extend_run(const struct kelp_format *f, const void *table, unsigned level,
+			       kelp_vaddr_t end, kelp_vaddr_t last, struct kelp_mapping *mapping)
+{
+	unsigned index = F(index)(f, level, mapping->va) + 1u;
+	uint64_t bits = F(strip)(f, level, mapping->entry);
+
+	while (end < last && index < 1u << f->index_bits[level] &&
+	       load(table, index) ==
+		       F(entry)(f, level, bits, mapping->pa + mapping->size)) {
+		mapping->size += span(level);
+		end += span(level);
+		index++;
+	}
+	return end < last ? end : last;
+}
+
 static void look_walk(struct looking *look, const void *table, unsigned level, kelp_vaddr_t va,
 		      kelp_vaddr_t last, kelp_attr_t denied)
 {
@@ -166,6 +238,8 @@ static void look_walk(struct looking *look, const void *table, unsigned level, k
 					end = last;
 			}
 			if (look->flags & KELP_WALK_RUNS) {
+				if (mapping.shift == F(shift)(level))
+					end = extend_run(f, table, level, end, last, &mapping);
 				join(look, &mapping);
 			} else {
 				visit_run(look);

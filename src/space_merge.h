@@ -6,6 +6,12 @@
 
 /* ---- split ------------------------------------------------------------------------------- */
 
+/* Are there leaves or groups of `level` that are larger than 2^shift? */
+static inline bool level_exceeds(unsigned level, unsigned shift)
+{
+	return F(shift)(level) + F(group_order)(level) > shift;
+}
+
 /* Leaves and groups larger than 2^shift in the range: each is cut as often as it takes. */
 static enum kelp_status split_scan(struct edit *edit, const void *table, unsigned level,
 				   unsigned shift, kelp_vaddr_t va, kelp_vaddr_t last)
@@ -17,7 +23,7 @@ static enum kelp_status split_scan(struct edit *edit, const void *table, unsigne
 		uint64_t entry = load(table, F(index)(f, level, va));
 		enum kelp_entry_kind kind = F(kind)(f, level, entry);
 
-		if (kind == KELP_ENTRY_TABLE) {
+		if (kind == KELP_ENTRY_TABLE && level_exceeds(level - 1, shift)) {
 			enum kelp_status status =
 				split_scan(edit, table_of(edit->space, level, entry), level - 1,
 					   shift, va, end);
@@ -64,7 +70,7 @@ static void split_commit(struct edit *edit, void *table, unsigned level, unsigne
 			cut.entry = load(table, index);
 			kind = KELP_ENTRY_TABLE;
 		}
-		if (kind == KELP_ENTRY_TABLE)
+		if (kind == KELP_ENTRY_TABLE && level_exceeds(level - 1, shift))
 			split_commit(edit, table_of(edit->space, level, cut.entry), level - 1,
 				     shift, va, end);
 		if (end == last)
@@ -74,6 +80,35 @@ static void split_commit(struct edit *edit, void *table, unsigned level, unsigne
 }
 
 /* ---- coalesce ---------------------------------------------------------------------------- */
+
+/* Consecutive equal leaves, as they are met one after the other. */
+struct uniform {
+	uint64_t expected; /* neutral form of the next one */
+	uint64_t bits;
+	uint64_t used; /* the first, with accessed and dirty of all */
+	kelp_paddr_t frame;
+};
+
+/* Begins with the first leaf, ungrouped; false when its frame does not fit `alignment`. */
+static inline bool uniform_begin(const struct kelp_format *f, unsigned level, uint64_t leaf,
+				 uint64_t alignment, struct uniform *u)
+{
+	u->used = leaf;
+	u->expected = F(neutral)(f, level, leaf);
+	u->bits = F(strip)(f, level, u->expected);
+	u->frame = F(address)(f, level, leaf);
+	return (u->frame & (alignment - 1u)) == 0;
+}
+
+/* True when the leaf number `i` says the same as the first. */
+static inline bool uniform_next(const struct kelp_format *f, unsigned level, uint64_t leaf,
+				unsigned i, struct uniform *u)
+{
+	if (F(neutral)(f, level, leaf) != F(entry)(f, level, u->bits, u->frame + i * span(level)))
+		return false;
+	u->used = F(absorb)(f, level, u->used, leaf);
+	return true;
+}
 
 /*
  * The leaf of `level` that the entry there says or could say: itself, or what its table merges
@@ -85,8 +120,7 @@ static bool merged_leaf(const struct edit *edit, unsigned level, uint64_t entry,
 	const struct kelp_format *f = edit->format;
 	enum kelp_entry_kind kind = F(kind)(f, level, entry);
 	unsigned child = level - 1u;
-	uint64_t first = 0, used = 0, bits = 0, current;
-	kelp_paddr_t frame = 0;
+	struct uniform u = {0};
 	const void *table;
 
 	if (is_leaf(kind)) {
@@ -98,25 +132,19 @@ static bool merged_leaf(const struct edit *edit, unsigned level, uint64_t entry,
 		return false;
 	table = table_of(edit->space, level, entry);
 	for (unsigned i = 0; i < 1u << f->index_bits[child]; i++) {
-		uint64_t raw = load(table, i);
+		uint64_t current = load(table, i);
 
-		if (raw == 0 || !merged_leaf(edit, child, raw, va + i * span(child), &current))
-			return false;
-		if (i == 0) {
-			first = F(neutral)(f, child, current);
-			bits = F(strip)(f, child, first);
-			frame = F(address)(f, child, first);
-			used = current;
-			if (frame & (span(level) - 1u))
+		if (child > 0 || F(group_order)(0) > 0) {
+			if (!merged_leaf(edit, child, current, va + i * span(child), &current))
 				return false;
-			continue;
-		}
-		if (F(neutral)(f, child, current) !=
-		    F(entry)(f, child, bits, frame + i * span(child)))
+		} else if (i == 0 && !is_leaf(F(kind)(f, 0, current))) {
 			return false;
-		used = F(absorb)(f, child, used, current);
+		}
+		if (!(i == 0 ? uniform_begin(f, child, current, span(level), &u)
+			     : uniform_next(f, child, current, i, &u)))
+			return false;
 	}
-	*leaf = F(parent)(f, level, used);
+	*leaf = F(parent)(f, level, u.used);
 	return true;
 }
 
@@ -126,29 +154,18 @@ static bool group_fits(const struct edit *edit, const void *table, unsigned leve
 {
 	const struct kelp_format *f = edit->format;
 	unsigned index = F(index)(f, level, va);
-	uint64_t bits = 0, used = 0;
-	kelp_paddr_t frame = 0;
+	struct uniform u = {0};
 
 	for (unsigned i = 0; i < 1u << F(group_order)(level); i++) {
 		uint64_t entry = load(table, index + i);
 
 		if (F(kind)(f, level, entry) != KELP_ENTRY_LEAF || F(grouped)(f, level, entry))
 			return false;
-		if (i == 0) {
-			uint64_t neutral = F(neutral)(f, level, entry);
-
-			bits = F(strip)(f, level, neutral);
-			frame = F(address)(f, level, neutral);
-			used = entry;
-			if (frame & (group_span(level) - 1u))
-				return false;
-		} else if (F(neutral)(f, level, entry) !=
-			   F(entry)(f, level, bits, frame + i * span(level))) {
+		if (!(i == 0 ? uniform_begin(f, level, entry, group_span(level), &u)
+			     : uniform_next(f, level, entry, i, &u)))
 			return false;
-		}
-		used = F(absorb)(f, level, used, entry);
 	}
-	*first = used;
+	*first = u.used;
 	return true;
 }
 
@@ -164,7 +181,8 @@ static enum kelp_status merge_table(struct edit *edit, struct coalescing *work, 
 {
 	const struct kelp_format *f = edit->format;
 	unsigned index = F(index)(f, level, va);
-	bool harvest = f->hardware_accessed || f->hardware_dirty;
+	/* What hardware may yet note in the old table belongs into the leaf. */
+	bool harvest = (f->hardware_accessed || f->hardware_dirty) && F(busy)(f, level, leaf);
 	bool still;
 
 	if (!work->commit) {

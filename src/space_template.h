@@ -10,6 +10,7 @@
  *  slot_t                  uint64_t or uint32_t: an entry in memory
  *  shift(level)            log2 of what one entry spans; constant per level
  *  index(f, level, va)     position in the table of this level
+ *  caches_invalid(f)       f->caches_invalid; a constant where the format knows it
  *  group_order(level)      log2 of the entries that one group mark covers; 0 = no groups
  *  leaf_ok(f, level)       may a leaf stand at this level
  *  kind(f, level, e)       enum kelp_entry_kind
@@ -134,12 +135,21 @@ static inline uint64_t alone(const struct kelp_format *f, unsigned level, uint64
 	return F(ungroup)(f, level, entry, group_position(f, level, va));
 }
 
-/* A run of attribute changes meets few different entries: what the last one became. */
+/*
+ * A run of attribute changes meets few different entries: what the last one became. `flip` turns
+ * an ungrouped entry into its new form, because a format packs an address the same way whatever
+ * the attributes, or inverts all of it.
+ */
 struct memo {
-	uint64_t from;
+	uint64_t from; /* the entry without its address */
 	uint64_t to;
+	uint64_t flip;
 	bool known;
+	bool grouped;
+	bool busy;
+	bool must_break;
 	bool must_flush;
+	bool global; /* before or after */
 	enum kelp_status status;
 };
 
@@ -202,7 +212,7 @@ static void gather_leaf(struct edit *edit, unsigned level, kelp_vaddr_t va, uint
 static void gather_made_valid(struct edit *edit, kelp_vaddr_t first, kelp_vaddr_t last,
 			      unsigned level, uint32_t flags)
 {
-	if (edit->format->caches_invalid)
+	if (F(caches_invalid)(edit->format))
 		kelp_flush_gather(edit->flush, first, last, F(shift)(level), flags);
 }
 

@@ -21,6 +21,13 @@ static inline unsigned KELP_ARM64(index)(const struct kelp_format *f, unsigned l
 	return kelp_arm64_index(f, level, va, KELP_ARM64_GRANULE);
 }
 
+/* A walk that faults is never cached (DDI 0487, D8.16 "TLB maintenance requirements"). */
+static inline bool KELP_ARM64(caches_invalid)(const struct kelp_format *f)
+{
+	(void)f;
+	return false;
+}
+
 static inline unsigned KELP_ARM64(group_order)(unsigned level)
 {
 	return kelp_arm64_group_order(level, KELP_ARM64_GRANULE);

@@ -140,6 +140,11 @@ static inline unsigned kelp_fake_index(const struct kelp_format *f, unsigned lev
 	       ((1u << kelp_fake_level[level].index_bits) - 1u);
 }
 
+static inline bool kelp_fake_caches_invalid(const struct kelp_format *f)
+{
+	return f->caches_invalid;
+}
+
 static inline unsigned kelp_fake_group_order(unsigned level)
 {
 	return kelp_fake_level[level].group_order;

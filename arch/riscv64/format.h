@@ -84,6 +84,11 @@ static inline unsigned kelp_riscv64_index(const struct kelp_format *f, unsigned 
 	return (unsigned)(va >> kelp_riscv64_shift(level)) & 0x1ffu;
 }
 
+static inline bool kelp_riscv64_caches_invalid(const struct kelp_format *f)
+{
+	return f->caches_invalid;
+}
+
 static inline unsigned kelp_riscv64_group_order(unsigned level)
 {
 	return level == 0 ? KELP_RISCV64_NAPOT_ORDER : 0;

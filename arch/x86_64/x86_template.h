@@ -30,6 +30,13 @@ static inline unsigned KELP_X86_FORMAT(index)(const struct kelp_format *f, unsig
 	return kelp_x86_index(level, va, KELP_X86_FORMAT_MODE);
 }
 
+/* Entries that are not present are never cached (SDM 4.10.2.3). */
+static inline bool KELP_X86_FORMAT(caches_invalid)(const struct kelp_format *f)
+{
+	(void)f;
+	return false;
+}
+
 /* No x86 mode has a group mark. */
 static inline unsigned KELP_X86_FORMAT(group_order)(unsigned level)
 {

@@ -69,14 +69,17 @@ struct kelp_flush {
 	uint32_t state;
 	uint32_t intact_count;
 	/*
-	 * Where the last single-page operation worked: the leaf table for `cursor_tag`
-	 * (the address bits above that table's span), good while `cursor_epoch` is the space's.
+	 * Where the last single-page operation worked: a table of `cursor_entries` leaves for the
+	 * addresses from `cursor_first` on (0 entries: nowhere), good while `cursor_epoch` is the
+	 * space's; and how the attributes of the last map are encoded.
 	 */
-	kelp_vaddr_t cursor_tag;
+	kelp_vaddr_t cursor_first;
+	uint32_t cursor_entries;
+	uint32_t cursor_epoch;
 	void *cursor_table;
+	kelp_paddr_t cursor_unfit; /* address bits that a frame must not have */
 	uint64_t cursor_bits;
 	kelp_attr_t cursor_attr;
-	uint32_t cursor_epoch;
 	/* Unlinked tables whose translations are all gone, linked through their first entry. */
 	kelp_paddr_t retired;
 	/* Page of further `intact` records, reserved while preparing; 0 = none. */
