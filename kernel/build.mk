@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+#
+# Holdfast, the reference kernel. Included by the top Makefile.
+#
+# The library is built as a target of its own (mk/targets.mk): one format, the machine's hw.h,
+# checks on, and frame pointers for backtraces.
+
+HOLDFAST_ARCHES := x86_64
+HOLDFAST_FLAGS  := -std=gnu11 -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
+	-Wmissing-prototypes -Wvla -Werror -ffreestanding -fno-stack-protector -fno-pic -fno-common \
+	-fno-omit-frame-pointer -mno-omit-leaf-frame-pointer -O2 -g
+
+HOLDFAST_TARGET_x86_64 := x86_64
+HOLDFAST_FORMAT_x86_64 := x86_64
+
+define holdfast
+$(eval $(call target,holdfast-$(1),$(HOLDFAST_TARGET_$(1)),$(HOLDFAST_FORMAT_$(1)),\
+	-DKELP_SINGLE_FORMAT=$(HOLDFAST_FORMAT_$(1)) $(CHECKED) -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer))
+
+HOLDFAST_DIR_$(1)     := $(BUILD)/holdfast/$(1)
+HOLDFAST_SOURCES_$(1) := $(wildcard kernel/common/*.c kernel/drivers/*.c kernel/arch/$(1)/*.c kernel/arch/$(1)/*.S)
+HOLDFAST_OBJECTS_$(1) := $$(patsubst %,$$(HOLDFAST_DIR_$(1))/%.o,$$(basename $$(HOLDFAST_SOURCES_$(1))))
+HOLDFAST_CC_$(1)      := $(CLANG) $(MACHINE_FLAGS_$(HOLDFAST_TARGET_$(1))) $(HOLDFAST_FLAGS) \
+	-Iinclude -Ikernel/include -Ikernel/drivers -Ikernel/arch/$(1)/include -I.
+
+$$(HOLDFAST_DIR_$(1))/%.o: %.c $$(HOLDFAST_DIR_$(1))/flags
+	$$(call say,CC,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(HOLDFAST_CC_$(1)) $$(HOLDFAST_EXTRA_$$(*F)) -MMD -MP -c $$< -o $$@
+
+$$(HOLDFAST_DIR_$(1))/%.o: %.S $$(HOLDFAST_DIR_$(1))/flags
+	$$(call say,AS,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(HOLDFAST_CC_$(1)) -MMD -MP -c $$< -o $$@
+
+$$(HOLDFAST_DIR_$(1))/image.lds: kernel/arch/$(1)/image.lds.in kernel/arch/$(1)/include/machine/layout.h
+	$$(call say,CPP,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(HOLDFAST_CC_$(1)) -E -P -x assembler-with-cpp $$< -o $$@
+
+HOLDFAST_LINK_$(1) := $(LLD) -nostdlib -static --no-dynamic-linker -z max-page-size=4096 -z noexecstack \
+	--build-id=none
+
+# Two passes: the functions' addresses come from the first and are put into the second, behind
+# all code, so that no function moves; the comparison proves it.
+$$(HOLDFAST_DIR_$(1))/holdfast.elf: $$(HOLDFAST_OBJECTS_$(1)) $(BUILD)/target/holdfast-$(1)/libkelp.a \
+		$$(HOLDFAST_DIR_$(1))/image.lds kernel/mksymbols.sh
+	$$(call say,LD,$$@)
+	$$(Q)kernel/mksymbols.sh > $$(@D)/symbols-0.S
+	$$(Q)$$(HOLDFAST_CC_$(1)) -c $$(@D)/symbols-0.S -o $$(@D)/symbols-0.o
+	$$(Q)$$(HOLDFAST_LINK_$(1)) -T $$(@D)/image.lds -o $$(@D)/pass1.elf $$(filter %.o %.a,$$^) $$(@D)/symbols-0.o
+	$$(Q)NM=$(NM) kernel/mksymbols.sh $$(@D)/pass1.elf > $$(@D)/symbols.S
+	$$(Q)$$(HOLDFAST_CC_$(1)) -c $$(@D)/symbols.S -o $$(@D)/symbols.o
+	$$(Q)$$(HOLDFAST_LINK_$(1)) -T $$(@D)/image.lds -o $$@.new $$(filter %.o %.a,$$^) $$(@D)/symbols.o
+	$$(Q)NM=$(NM) kernel/mksymbols.sh $$@.new | cmp -s - $$(@D)/symbols.S || \
+		{ echo 'holdfast: functions moved between the link passes' >&2; exit 1; }
+	$$(Q)mv $$@.new $$@
+
+$$(HOLDFAST_DIR_$(1))/flags: FORCE
+	$$(Q)mk/if-changed.sh $$@ '$$(HOLDFAST_CC_$(1))'
+
+-include $$(HOLDFAST_OBJECTS_$(1):.o=.d)
+endef
+
+# The functions compilers call must not be compiled into calls of themselves.
+HOLDFAST_EXTRA_memory := -fno-builtin
+
+$(foreach a,$(HOLDFAST_ARCHES),$(eval $(call holdfast,$(a))))
+
+holdfast: $(foreach a,$(HOLDFAST_ARCHES),$(BUILD)/holdfast/$(a)/holdfast.elf) ## The reference kernel: build/holdfast/x86_64/holdfast.elf
+
+.PHONY: holdfast

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* symbols: names of functions, and backtraces along the chain of frame pointers. */
+#include <symbols.h>
+
+#include <arch.h>
+#include <print.h>
+
+/*
+ * Made by mksymbols.awk from the first link: `count` records sorted by address, and the names
+ * one after the other. In the first link itself the count is 0.
+ */
+struct symbol {
+	uint64_t address;
+	uint32_t name; /* offset into symbol_names */
+	uint32_t reserved;
+};
+extern const uint32_t symbol_table_count;
+extern const struct symbol symbol_table[];
+extern const char symbol_names[];
+
+extern const char text_start[], text_end[];
+
+unsigned symbol_count(void)
+{
+	return symbol_table_count;
+}
+
+const char *symbol_text(char buffer[SYMBOL_TEXT], uintptr_t address)
+{
+	unsigned low = 0, high = symbol_table_count;
+
+	if (address < (uintptr_t)text_start || address >= (uintptr_t)text_end || !high) {
+		format_text(buffer, SYMBOL_TEXT, "0x%llx", (unsigned long long)address);
+		return buffer;
+	}
+	while (high - low > 1) {
+		unsigned middle = (low + high) / 2;
+
+		if (symbol_table[middle].address <= address)
+			low = middle;
+		else
+			high = middle;
+	}
+	format_text(buffer, SYMBOL_TEXT, "%.56s+0x%llx", symbol_names + symbol_table[low].name,
+		    (unsigned long long)(address - symbol_table[low].address));
+	return buffer;
+}
+
+/* Deep enough for anything sane; a loop in the chain ends too. */
+#define DEPTH 24
+
+void backtrace_from(uintptr_t pc, uintptr_t frame_pointer)
+{
+	char text[SYMBOL_TEXT];
+
+	kprintf("  called from:\n");
+	for (unsigned depth = 0; depth < DEPTH; depth++) {
+		uint64_t next, caller;
+
+		kprintf("    [%u] %p %s\n", depth, (void *)pc, symbol_text(text, pc));
+		/* Either load may fault when a stack is damaged: then this is where it ends. */
+		if (!frame_pointer || frame_pointer % sizeof(uintptr_t) ||
+		    arch_probe(PROBE_LOAD, frame_pointer, sizeof(uintptr_t), &next).result ||
+		    arch_probe(PROBE_LOAD, frame_pointer + sizeof(uintptr_t), sizeof(uintptr_t),
+			       &caller).result)
+			break;
+		/* Frames lie higher and higher up one stack. */
+		if (!caller || (next && next <= frame_pointer))
+			break;
+		/* A return address points behind the call, which may be another function's. */
+		pc = (uintptr_t)caller - 1u;
+		frame_pointer = (uintptr_t)next;
+	}
+}
+
+void backtrace(void)
+{
+	uintptr_t frame = arch_stack_frame();
+
+	backtrace_from((uintptr_t)__builtin_return_address(0), *(const uintptr_t *)frame);
+}

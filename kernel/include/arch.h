@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * arch: everything the shared code asks of an architecture. A port of Holdfast is this header
+ * implemented in kernel/arch/<a>, plus <machine/cpu.h> with the inlines named below.
+ *
+ * <machine/cpu.h> defines:
+ *   struct arch_cpu                 what a CPU needs beyond struct cpu
+ *   struct arch_context             a thread that is not running
+ *   struct trap_frame               registers at an exception or interrupt
+ *   arch_irq_save/restore/enable/disable, arch_irqs_enabled
+ *   arch_relax                      in a spinning loop
+ *   arch_wait                       interrupts are off: enable them and wait for one, no gap
+ *   this_cpu, current_thread        need interrupts or preemption off, and nothing, respectively
+ *   arch_set_current_thread
+ *   arch_ticks                      a counter that all CPUs agree on
+ *   arch_stack_frame                the current frame pointer, for backtraces
+ */
+#ifndef HOLDFAST_ARCH_H
+#define HOLDFAST_ARCH_H
+
+#include <kelp/kelp.h>
+
+#include <base.h>
+#include <boot.h>
+#include <machine/cpu.h>
+#include <machine/layout.h>
+
+struct cpu;
+struct thread;
+
+/* ---- starting, in the order of the calls ------------------------------------------------ */
+
+/* Console, boot CPU's struct, exception vectors. Nothing allocated, nothing printed. */
+void arch_init_early(void);
+
+/* Takes early frames that must lie at special places (x86: below 1 MiB to start CPUs). */
+void arch_take_early_frames(void);
+
+/* Translates what the loader left into neutral form. The map need not be clean. */
+void arch_boot_info(struct boot_info *info);
+
+/* The format of this machine's tables as they must be from now on. */
+void arch_format_init(struct kelp_format *format);
+
+/* Root of the tables the machine runs on at this moment. */
+kelp_paddr_t arch_table_root(void);
+
+/* Runs on `space` from the next instruction on, with nothing of the old tables cached. */
+void arch_switch_tables(const struct kelp_space *space);
+
+/*
+ * Turns on what the CPU offers to keep the kernel from its own mistakes (x86: WP, SMEP, SMAP,
+ * UMIP). Every CPU calls it once it runs on the final tables.
+ */
+void arch_protect_cpu(void);
+
+/* Interrupt controller, clock and timer of the boot CPU. ACPI is readable. */
+void arch_init_interrupts(void);
+
+/* One line per fact about the CPU worth telling: name, paging mode, protections. */
+void arch_describe_cpu(void);
+
+/* ---- CPUs ----------------------------------------------------------------------------------- */
+
+/* Hardware ids of the CPUs that may be started, the boot CPU first. Returns how many. */
+unsigned arch_list_cpus(uint32_t *hardware_id, unsigned limit);
+
+/* Starts `cpu`, which enters cpu_main() on cpu->idle's stack. False when it does not answer. */
+bool arch_start_cpu(struct cpu *cpu);
+
+/* Per-CPU hardware state of the calling CPU: vectors, stacks for faults, local timer. */
+void arch_init_cpu(struct cpu *cpu);
+
+/* Makes `cpu` call cpu_interrupted(). */
+void arch_interrupt_cpu(struct cpu *cpu);
+
+/* Stops all others for good, from whatever they do. For panic. */
+void arch_stop_other_cpus(void);
+
+/* ---- memory ----------------------------------------------------------------------------------- */
+
+/* Instruction fetches see what was stored in [start, start + size). */
+void arch_sync_code(void *start, size_t size);
+
+/* ---- threads ------------------------------------------------------------------------------- */
+
+/* A new thread begins in thread_begin() with interrupts off. */
+void arch_context_init(struct arch_context *context, void *stack_top);
+void arch_context_switch(struct arch_context *from, struct arch_context *to);
+
+/* Continues in `entry` on another stack and never returns. */
+_Noreturn void arch_call_on_stack(void *stack_top, void (*entry)(void));
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+/* Ticks of arch_ticks() in a second. Known after arch_init_interrupts(). */
+uint64_t arch_ticks_per_second(void);
+
+/* This CPU calls timer_interrupt() at the given tick or soon after; UINT64_MAX: not at all. */
+void arch_timer_set(uint64_t tick);
+
+/* ---- traps ------------------------------------------------------------------------------------- */
+
+void arch_print_registers(const struct trap_frame *frame);
+/* Where it happened, and the frame pointer there. */
+uintptr_t arch_trap_pc(const struct trap_frame *frame);
+uintptr_t arch_trap_frame_pointer(const struct trap_frame *frame);
+
+enum probe_kind {
+	PROBE_LOAD,
+	PROBE_STORE,
+	PROBE_FETCH, /* calls the address; there is arch_return_code there */
+};
+
+enum probe_result {
+	PROBE_OK,
+	PROBE_NOT_PRESENT, /* no valid translation */
+	PROBE_DENIED,      /* a translation, but not for this */
+	PROBE_MALFORMED,   /* a reserved bit is set in an entry */
+	PROBE_OTHER,       /* another exception; see `code` */
+};
+
+struct probe {
+	enum probe_result result;
+	uintptr_t address; /* as reported by hardware */
+	unsigned vector;
+	unsigned code;     /* as reported by hardware */
+};
+
+/*
+ * Accesses one address, 1, 2, 4 or 8 bytes, and comes back whatever happens. `value` is loaded
+ * to or stored from. Any context; nothing else is changed.
+ */
+struct probe arch_probe(enum probe_kind kind, uintptr_t address, unsigned size, uint64_t *value);
+
+/*
+ * The same from user mode, 8 bytes. `user_code` is a user page that holds arch_user_code. A fetch
+ * finds arch_user_stop_code at the address. Thread context.
+ */
+struct probe arch_probe_user(enum probe_kind kind, uintptr_t address, uintptr_t user_code,
+			     uint64_t *value);
+extern const uint8_t arch_user_code[], arch_user_code_end[];
+
+/* Allows the kernel's own accesses to user leaves until closed (x86: SMAP's AC). */
+void arch_user_access(bool allow);
+/* True when the CPU withholds user leaves from kernel loads and stores / fetches. */
+bool arch_guards_user_access(void);
+bool arch_guards_user_fetch(void);
+
+/* One instruction each: a function that returns at once; what ends a fetch from user mode. */
+extern const uint8_t arch_return_code[], arch_user_stop_code[];
+#define ARCH_CODE_SIZE 8u
+
+/* Brings about a fault for real: "page", "stack", "divide", "invalid", ...; false: no such. */
+bool arch_provoke_fault(const char *kind);
+extern const char arch_fault_kinds[];
+
+/* ---- ending -------------------------------------------------------------------------------- */
+
+/* Tells QEMU's exit device, if the command line says there is one. Returns if there is not. */
+void arch_exit_to_host(bool success);
+/* Each returns only when nothing worked. */
+void arch_power_off(void);
+void arch_reboot(void);
+
+#endif
