@@ -21,7 +21,7 @@ static inline unsigned KELP_ARM64(index)(const struct kelp_format *f, unsigned l
 	return kelp_arm64_index(f, level, va, KELP_ARM64_GRANULE);
 }
 
-/* A walk that faults is never cached (DDI 0487, D8.16 "TLB maintenance requirements"). */
+/* What faults is never cached: making an entry valid needs no TLB maintenance (IWZCBG). */
 static inline bool KELP_ARM64(caches_invalid)(const struct kelp_format *f)
 {
 	(void)f;

@@ -17,8 +17,9 @@
  *    the old translation), ISB (for this CPU's own instruction stream); D8.17.1, RDDMVT.
  *
  * COMPARE-AND-SWAP needs exclusives (or LSE) to work on the tables' memory: Normal cacheable,
- * with the MMU and the data cache on. A kernel that builds tables with the MMU off runs on
- * Device-nGnRnE and has no such guarantee: it uses port/hosted's way, plain accesses by one CPU.
+ * with the MMU and the data cache on. With the MMU off all data is Device-nGnRnE, where exclusives
+ * are not guaranteed to succeed: a kernel turns the MMU on with tables it has at build time, and
+ * makes its spaces after that.
  *
  * OPTIONS, defined by the embedder for the whole build:
  *   KELP_ARM64_LSE          FEAT_LSE is there (implied by -march=armv8.1-a and later)
