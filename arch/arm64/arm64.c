@@ -67,7 +67,24 @@ static bool is_exact(unsigned field)
 	       field == 0x00 || field == 0xf0;
 }
 
-/* An index whose encoding is reserved or mixed is read as DEVICE and never chosen. */
+/* The strictest type that the register offers. */
+static uint8_t strictest(const struct kelp_format *format)
+{
+	static const uint8_t order[] = {
+		KELP_TYPE_DEVICE, KELP_TYPE_DEVICE_STRICT, KELP_TYPE_WRITE_COMBINE,
+		KELP_TYPE_WRITE_THROUGH, KELP_TYPE_NORMAL, KELP_TYPE_TAGGED,
+	};
+
+	for (unsigned i = 0; i < sizeof(order); i++)
+		if (format->type_to_index[order[i]] != KELP_TYPE_ABSENT)
+			return order[i];
+	return KELP_TYPE_DEVICE;
+}
+
+/*
+ * An index whose encoding is reserved or mixed is never chosen, and read as the strictest type
+ * there is: what is read must be a type that can be written, or an adopted leaf could not change.
+ */
 static void set_mair(struct kelp_format *format, uint64_t mair)
 {
 	for (unsigned type = 0; type < KELP_MEMORY_TYPES; type++)
@@ -78,12 +95,14 @@ static void set_mair(struct kelp_format *format, uint64_t mair)
 			unsigned field = (unsigned)(mair >> (8u * i)) & 0xffu;
 			uint8_t type = type_of_mair_field(field);
 
-			format->index_to_type[i] =
-				type == KELP_TYPE_ABSENT ? KELP_TYPE_DEVICE : type;
+			format->index_to_type[i] = type;
 			if (type != KELP_TYPE_ABSENT && is_exact(field) == (exact == 1))
 				format->type_to_index[type] = (uint8_t)i;
 		}
 	}
+	for (unsigned i = 0; i < 8; i++)
+		if (format->index_to_type[i] == KELP_TYPE_ABSENT)
+			format->index_to_type[i] = strictest(format);
 }
 
 /* Levels, and what can stand at each. Only the root may have less than a page of entries. */

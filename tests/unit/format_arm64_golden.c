@@ -682,6 +682,12 @@ static void good_memory_types(void **state)
 	assert_int_equal(f.index_to_type[2], KELP_TYPE_NORMAL);
 	assert_int_equal(f.index_to_type[6], KELP_TYPE_DEVICE);
 	assert_int_equal(f.index_to_type[7], KELP_TYPE_DEVICE);
+	/* Whatever is read can be written back, also where no index is nGnRE. */
+	config.mair = UINT64_C(0x4f02ff0044ff44ff);
+	f = make(12, config);
+	assert_int_equal(f.index_to_type[7], KELP_TYPE_DEVICE_STRICT);
+	for (unsigned i = 0; i < 8; i++)
+		assert_int_not_equal(f.type_to_index[f.index_to_type[i]], KELP_TYPE_ABSENT);
 }
 
 static void good_tlbi_operands(void **state)
