@@ -4,7 +4,7 @@
 #
 # A VARIANT is one way to build for this host (compiler, sanitizer, word size, checks), in
 # build/<variant>/. A TARGET is a freestanding build of the library alone, in build/target/<t>/.
-# Both come from one pattern each: mk/variants.mk and mk/targets.mk.
+# Each kind comes from one pattern: mk/variants.mk, mk/targets.mk.
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -52,11 +52,23 @@ endif
 include sources.mk
 include mk/variants.mk
 include mk/targets.mk
-include mk/tests.mk
-include mk/bench.mk
-# The parts of the project that bring their own rules and their own lines of `make help`.
+# The parts of the project that bring their own rules, tests and lines of `make help`.
 PARTS := sim tools kernel
 include $(wildcard $(PARTS:%=%/build.mk))
+
+# ---- the variants: name, compiler, flags, flags of our own code --------------------------------
+
+$(eval $(call variant,release,$(CLANG),-O2))
+$(eval $(call variant,clang,$(CLANG),-O2,$(CHECKED)))
+$(eval $(call variant,gcc,$(GCC),-O2,$(CHECKED)))
+$(eval $(call variant,gcc-release,$(GCC),-O2))
+$(eval $(call variant,asan,$(CLANG),-O1 $(SANITIZE_ADDRESS),$(CHECKED)))
+$(eval $(call variant,tsan,$(CLANG),-O1 -fsanitize=thread,$(CHECKED)))
+$(eval $(call variant,m32,$(GCC),-O2 -m32,$(CHECKED)))
+$(eval $(call variant,fuzz,$(CLANG),-O1 -fsanitize=fuzzer-no-link $(SANITIZE_ADDRESS),$(CHECKED)))
+
+include mk/tests.mk
+include mk/bench.mk
 
 # ---- what people ask for ----------------------------------------------------------------------
 

@@ -317,12 +317,19 @@ static void interrupt(int number)
 	interrupted = number;
 }
 
+/* On a terminal one line that changes, elsewhere a line every ten seconds. */
 static void show_progress(unsigned done, unsigned total, const struct counts *sum,
 			  const char *command)
 {
-	if (options.progress)
-		fprintf(stderr, "\r\033[K[%u/%u] %u passed, %u failed, %u skipped  %s", done, total,
-			sum->passed, sum->failed, sum->skipped, command);
+	static double shown;
+
+	if (!options.progress && now() - shown < 10)
+		return;
+	if (shown != 0 || options.progress)
+		fprintf(stderr, "%s[%u/%u] %u passed, %u failed, %u skipped  %.60s%s",
+			options.progress ? "\r\033[K" : "", done, total, sum->passed, sum->failed,
+			sum->skipped, command, options.progress ? "" : "\n");
+	shown = now();
 }
 
 static void stop_all(struct job *running[], unsigned count)

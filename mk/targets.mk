@@ -59,9 +59,12 @@ $(foreach m,$(MACHINES),$(eval $(call target,$(m)-checked,$(m),$(FORMATS),$(CHEC
 $(foreach m,$(MACHINES),$(foreach f,$(filter $(FORMATS),$(MACHINE_FORMATS_$(m))),\
 	$(eval $(call target,$(m)-only-$(f),$(m),$(f),-DKELP_SINGLE_FORMAT=$(f)))))
 
-targets: $(TARGETS:%=$(BUILD)/target/%/libkelp.a) ## The freestanding library of every machine: build/target/*/libkelp.a
+# Those of the library itself; parts of the project add targets of their own.
+LIBRARY_TARGETS := $(TARGETS)
 
-check-symbols: $(TARGETS:%=$(BUILD)/target/%/kelp.o) ## What the freestanding library needs from outside: nothing but mem*()
-	$(Q)NM=$(NM) OBJDUMP=$(OBJDUMP) mk/check-symbols.sh $(TARGETS:%=$(BUILD)/target/%)
+targets: $(LIBRARY_TARGETS:%=$(BUILD)/target/%/libkelp.a) ## The freestanding library of every machine: build/target/*/libkelp.a
+
+check-symbols: $(LIBRARY_TARGETS:%=$(BUILD)/target/%/kelp.o) ## What the freestanding library needs from outside: nothing but mem*()
+	$(Q)NM=$(NM) OBJDUMP=$(OBJDUMP) mk/check-symbols.sh $(LIBRARY_TARGETS:%=$(BUILD)/target/%)
 
 .PHONY: targets check-symbols

@@ -18,9 +18,19 @@ LIBRARY_SOURCES := $(sort $(SOURCES_core) $(foreach f,$(FORMATS),$(SOURCES_$(f))
 SUPPORT_LIBRARY_SOURCES := $(foreach f,$(FORMATS_tests),$(SOURCES_$(f)))
 SUPPORT_SOURCES := $(sort $(wildcard tests/common/*.c))
 
-# Every .c file in these directories is a program of its own.
-TEST_DIRS := unit conformance fault explore stress house
-TEST_MAINS := $(sort $(wildcard $(TEST_DIRS:%=tests/%/*.c)))
+# Two warnings of gcc's that setjmp and inlined asserts set off where there is nothing.
+HOSTED_FLAGS_GCC := -Wno-clobbered -Wno-maybe-uninitialized
+
+# Every .c file in these directories of tests/ is a program of its own. A part of the project may
+# add a directory, and a library that the tests in it are linked with:
+#   TEST_DIRS += explore        tests/explore/*.c
+#   SOURCES_sim := sim/...      build/<variant>/libsim.a
+#   LINK_explore := sim         what tests/explore/*.c is linked with
+TEST_DIRS := unit conformance fault stress house
+TEST_MAINS = $(sort $(wildcard $(TEST_DIRS:%=tests/%/*.c)))
+
+# The pattern looks up SOURCES_<library> when the library is made.
+.SECONDEXPANSION:
 
 # Names of all variants, filled by the pattern.
 VARIANTS :=
@@ -31,6 +41,7 @@ HW_$(1) ?= port/hosted
 FLAGS_$(1) := $(INCLUDES) -I$$(HW_$(1)) -g $(3)
 
 OBJECTS_$(1) := $(patsubst %.c,$(BUILD)/$(1)/obj/%.o,$(LIBRARY_SOURCES) $(SOURCES_hosted))
+PART_LIBRARIES_$(1) := $(foreach l,$(sort $(foreach d,$(TEST_DIRS),$(LINK_$(d)))),$(BUILD)/$(1)/lib$(l).a)
 SUPPORT_$(1) := $(patsubst %.c,$(BUILD)/$(1)/obj/%.o,$(SUPPORT_LIBRARY_SOURCES) $(SUPPORT_SOURCES))
 TESTS_$(1) := $(patsubst %.c,$(BUILD)/$(1)/%,$(TEST_MAINS))
 
@@ -47,7 +58,7 @@ $(BUILD)/$(1)/obj/arch/%.o: arch/%.c $(BUILD)/$(1)/flags
 $(BUILD)/$(1)/obj/%.o: %.c $(BUILD)/$(1)/flags
 	$$(call say,CC,$$@)
 	@mkdir -p $$(@D)
-	$(Q)$(2) $$(FLAGS_$(1)) $(HOSTED_FLAGS) $(4) -MMD -MP -c $$< -o $$@
+	$(Q)$(2) $$(FLAGS_$(1)) $(HOSTED_FLAGS) $(if $(filter $(GCC),$(2)),$(HOSTED_FLAGS_GCC)) $(4) -MMD -MP -c $$< -o $$@
 
 $(BUILD)/$(1)/libkelp.a: $$(OBJECTS_$(1))
 	$$(call say,AR,$$@)
@@ -57,7 +68,11 @@ $(BUILD)/$(1)/libkelp-tests.a: $$(SUPPORT_$(1))
 	$$(call say,AR,$$@)
 	$(Q)rm -f $$@ && $(AR) rcsD $$@ $$^
 
-$$(TESTS_$(1)): $(BUILD)/$(1)/%: $(BUILD)/$(1)/obj/%.o $(BUILD)/$(1)/libkelp-tests.a $(BUILD)/$(1)/libkelp.a
+$$(PART_LIBRARIES_$(1)): $(BUILD)/$(1)/lib%.a: $$$$(patsubst %.c,$(BUILD)/$(1)/obj/%.o,$$$$(SOURCES_$$$$*))
+	$$(call say,AR,$$@)
+	$(Q)rm -f $$@ && $(AR) rcsD $$@ $$^
+
+$$(TESTS_$(1)): $(BUILD)/$(1)/%: $(BUILD)/$(1)/obj/%.o $(BUILD)/$(1)/libkelp-tests.a $$(PART_LIBRARIES_$(1)) $(BUILD)/$(1)/libkelp.a
 	$$(call say,LINK,$$@)
 	@mkdir -p $$(@D)
 	$(Q)$(2) $$(FLAGS_$(1)) $$^ -lcmocka -lpthread -o $$@
@@ -72,16 +87,6 @@ endef
 
 CHECKED := -DKELP_DEBUG=1
 SANITIZE_ADDRESS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-
-#                       name         compiler   flags                           more
-$(eval $(call variant,release,$(CLANG),-O2))
-$(eval $(call variant,clang,$(CLANG),-O2,$(CHECKED)))
-$(eval $(call variant,gcc,$(GCC),-O2,$(CHECKED)))
-$(eval $(call variant,gcc-release,$(GCC),-O2))
-$(eval $(call variant,asan,$(CLANG),-O1 $(SANITIZE_ADDRESS),$(CHECKED)))
-$(eval $(call variant,tsan,$(CLANG),-O1 -fsanitize=thread,$(CHECKED)))
-$(eval $(call variant,m32,$(GCC),-O2 -m32,$(CHECKED)))
-$(eval $(call variant,fuzz,$(CLANG),-O1 -fsanitize=fuzzer-no-link $(SANITIZE_ADDRESS),$(CHECKED)))
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 

@@ -74,7 +74,8 @@ static void first_map(void)
 static enum kelp_visit print_mapping(void *context, const struct kelp_mapping *m)
 {
 	(void)context;
-	printf("  %016" PRIx64 " + %9" PRIx64 " -> %012" PRIx64 "  %c%c%c%c type %u, leaves of %u KiB\n",
+	printf("  %016" PRIx64 " + %9" PRIx64 " -> %012" PRIx64
+	       "  %c%c%c%c type %u, leaves of %u KiB\n",
 	       m->va, m->size, m->pa, m->attributes & KELP_ATTR_READ ? 'r' : '-',
 	       m->attributes & KELP_ATTR_WRITE ? 'w' : '-',
 	       m->attributes & KELP_ATTR_EXEC ? 'x' : '-',
