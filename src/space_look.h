@@ -30,12 +30,12 @@ static inline __attribute__((always_inline)) void look_down(const struct kelp_sp
 #define STEP(n)                                                                                    \
 	level = (n);                                                                               \
 	entry = load(table, F(index)(f, (n), va));                                                 \
-	if (F(kind)(f, (n), entry) != KELP_ENTRY_TABLE)                                            \
+	if (!KELP_LIKELY(F(kind)(f, (n), entry) == KELP_ENTRY_TABLE))                                            \
 		goto done;                                                                         \
 	if (want_denied)                                                                           \
 		denied |= F(denied)(f, (n), entry);                                                \
 	table = hooked ? table_of(space, (n), entry)                                               \
-		       : (void *)(uintptr_t)(F(address)(f, (n), entry) + offset);
+		       : (void *)(uintptr_t)(F(table_address)(f, (n), entry) + offset);
 	switch (root_level(f)) {
 	case 4:
 		STEP(4)
@@ -67,8 +67,8 @@ translate_with(const struct kelp_space *space, kelp_vaddr_t va, kelp_paddr_t *pa
 		return KELP_ERR_ADDRESS;
 	look_down(space, va, hooked, false, &found);
 	/* Nearly always the lowest level: with a constant there, the rest is a few instructions. */
-	if (found.level == 0) {
-		if (F(kind)(f, 0, found.entry) != KELP_ENTRY_LEAF)
+	if (KELP_LIKELY(found.level == 0)) {
+		if (!KELP_LIKELY(F(kind)(f, 0, found.entry) == KELP_ENTRY_LEAF))
 			return KELP_ERR_NOT_MAPPED;
 		*pa = frame_at(f, 0, found.entry, va) + (va & (span(0) - 1u));
 		return KELP_OK;
@@ -88,7 +88,7 @@ translate_hooked(const struct kelp_space *space, kelp_vaddr_t va, kelp_paddr_t *
 static enum kelp_status look_translate(const struct kelp_space *space, kelp_vaddr_t va,
 				       kelp_paddr_t *pa)
 {
-	if (space->pointer_hook)
+	if (!KELP_LIKELY(!space->pointer_hook))
 		return translate_hooked(space, va, pa);
 	return translate_with(space, va, pa, false);
 }

@@ -8,6 +8,7 @@
  * whole entry, "leaf" means LEAF or INVALID; every function is pure):
  *
  *  slot_t                  uint64_t or uint32_t: an entry in memory
+ *  levels(f)               f->levels; a constant where the format knows it
  *  shift(level)            log2 of what one entry spans; constant per level
  *  index(f, level, va)     position in the table of this level
  *  caches_invalid(f)       f->caches_invalid; a constant where the format knows it
@@ -15,6 +16,7 @@
  *  leaf_ok(f, level)       may a leaf stand at this level
  *  kind(f, level, e)       enum kelp_entry_kind
  *  address(f, level, e)    frame of a leaf (a grouped one: the group's first frame), or the table
+ *  table_address(f, level, e)  address() of what is known to be a table
  *  entry(f, level, bits, pa)  bits (from encode or strip) plus this entry's own frame
  *  strip(f, level, e)      a leaf without its address: everything else, modelled or not; of a
  *                          grouped leaf the mark stays
@@ -83,7 +85,7 @@ static inline kelp_vaddr_t last_of(unsigned level, kelp_vaddr_t va)
 
 static inline unsigned root_level(const struct kelp_format *f)
 {
-	return f->levels - 1u;
+	return F(levels)(f) - 1u;
 }
 
 static inline void *root_table(const struct kelp_space *space)
@@ -93,7 +95,7 @@ static inline void *root_table(const struct kelp_space *space)
 
 static inline void *table_of(const struct kelp_space *space, unsigned level, uint64_t entry)
 {
-	return kelp_table_pointer(space, F(address)(space->format, level, entry));
+	return kelp_table_pointer(space, F(table_address)(space->format, level, entry));
 }
 
 static inline bool is_leaf(enum kelp_entry_kind kind)

@@ -10,6 +10,11 @@
 
 typedef uint64_t KELP_ARM64(slot_t);
 
+static inline unsigned KELP_ARM64(levels)(const struct kelp_format *f)
+{
+	return f->levels;
+}
+
 static inline unsigned KELP_ARM64(shift)(unsigned level)
 {
 	return kelp_arm64_shift(level, KELP_ARM64_GRANULE);
@@ -48,6 +53,13 @@ static inline kelp_paddr_t KELP_ARM64(address)(const struct kelp_format *f, unsi
 					       uint64_t e)
 {
 	return kelp_arm64_address(f, level, e, KELP_ARM64_GRANULE);
+}
+
+static inline kelp_paddr_t KELP_ARM64(table_address)(const struct kelp_format *f, unsigned level,
+						     uint64_t e)
+{
+	(void)level;
+	return kelp_arm64_unpack(f, e, KELP_ARM64_GRANULE) & f->address_mask;
 }
 
 static inline uint64_t KELP_ARM64(entry)(const struct kelp_format *f, unsigned level,

@@ -127,6 +127,12 @@ static inline uint64_t kelp_fake_put(unsigned level, enum kelp_fake_bit bit, boo
 
 typedef uint64_t kelp_fake_slot_t;
 
+static inline unsigned kelp_fake_levels(const struct kelp_format *f)
+{
+	(void)f;
+	return KELP_FAKE_LEVELS;
+}
+
 static inline unsigned kelp_fake_shift(unsigned level)
 {
 	return kelp_fake_level[level].shift;
@@ -229,6 +235,12 @@ static inline kelp_paddr_t kelp_fake_address(const struct kelp_format *f, unsign
 	if (kelp_fake_grouped(f, level, e))
 		frame &= ~kelp_fake_group_bits(level);
 	return frame << 12;
+}
+
+static inline kelp_paddr_t kelp_fake_table_address(const struct kelp_format *f, unsigned level,
+						   uint64_t e)
+{
+	return kelp_fake_address(f, level, e);
 }
 
 static inline uint64_t kelp_fake_entry(const struct kelp_format *f, unsigned level, uint64_t bits,

@@ -72,6 +72,11 @@ extern const struct kelp_space_ops kelp_riscv64_space_ops;
 
 typedef uint64_t kelp_riscv64_slot_t;
 
+static inline unsigned kelp_riscv64_levels(const struct kelp_format *f)
+{
+	return f->levels;
+}
+
 static inline unsigned kelp_riscv64_shift(unsigned level)
 {
 	return 12u + 9u * level;
@@ -146,6 +151,13 @@ static inline kelp_paddr_t kelp_riscv64_address(const struct kelp_format *f, uns
 	if (kelp_riscv64_kind(f, level, e) == KELP_ENTRY_TABLE)
 		return (e & f->address_mask) << KELP_RISCV64_PA_SHIFT;
 	return (e & kelp_riscv64_address_bits(f, level, e)) << KELP_RISCV64_PA_SHIFT;
+}
+
+static inline kelp_paddr_t kelp_riscv64_table_address(const struct kelp_format *f, unsigned level,
+						      uint64_t e)
+{
+	(void)level;
+	return (e & f->address_mask) << KELP_RISCV64_PA_SHIFT;
 }
 
 static inline uint64_t kelp_riscv64_entry(const struct kelp_format *f, unsigned level,

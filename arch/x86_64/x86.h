@@ -92,6 +92,13 @@ static inline uint64_t kelp_x86_pat_bit(unsigned level)
 	return level == 0 ? KELP_X86_PAT_SMALL : KELP_X86_PAT_LARGE;
 }
 
+static inline unsigned kelp_x86_levels(const struct kelp_format *f, enum kelp_x86_mode mode)
+{
+	if (mode == KELP_X86_LONG)
+		return f->levels == 5 ? 5 : 4;
+	return mode == KELP_X86_PAE ? 3 : 2;
+}
+
 static inline unsigned kelp_x86_shift(unsigned level, enum kelp_x86_mode mode)
 {
 	return 12u + (mode == KELP_X86_TWO_LEVEL ? 10u : 9u) * level;

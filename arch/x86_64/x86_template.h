@@ -18,6 +18,11 @@ extern const struct kelp_space_ops KELP_X86_FORMAT(space_ops);
 
 typedef KELP_X86_FORMAT_SLOT KELP_X86_FORMAT(slot_t);
 
+static inline unsigned KELP_X86_FORMAT(levels)(const struct kelp_format *f)
+{
+	return kelp_x86_levels(f, KELP_X86_FORMAT_MODE);
+}
+
 static inline unsigned KELP_X86_FORMAT(shift)(unsigned level)
 {
 	return kelp_x86_shift(level, KELP_X86_FORMAT_MODE);
@@ -35,6 +40,13 @@ static inline bool KELP_X86_FORMAT(caches_invalid)(const struct kelp_format *f)
 {
 	(void)f;
 	return false;
+}
+
+static inline kelp_paddr_t KELP_X86_FORMAT(table_address)(const struct kelp_format *f,
+							  unsigned level, uint64_t e)
+{
+	(void)level;
+	return e & f->address_mask;
 }
 
 /* No x86 mode has a group mark. */
