@@ -56,6 +56,17 @@ done:
 	*found = (struct found){table, entry, level, denied};
 }
 
+/* The entry that a lookup ended at, when it is not a leaf of the lowest level. */
+static __attribute__((noinline)) enum kelp_status
+translate_above(const struct kelp_format *f, unsigned level, uint64_t entry, kelp_vaddr_t va,
+		kelp_paddr_t *pa)
+{
+	if (F(kind)(f, level, entry) != KELP_ENTRY_LEAF)
+		return KELP_ERR_NOT_MAPPED;
+	*pa = frame_at(f, level, entry, va) + (va & (span(level) - 1u));
+	return KELP_OK;
+}
+
 static inline __attribute__((always_inline)) enum kelp_status
 translate_with(const struct kelp_space *space, kelp_vaddr_t va, kelp_paddr_t *pa, bool hooked)
 {
@@ -67,15 +78,11 @@ translate_with(const struct kelp_space *space, kelp_vaddr_t va, kelp_paddr_t *pa
 		return KELP_ERR_ADDRESS;
 	look_down(space, va, hooked, false, &found);
 	/* Nearly always the lowest level: with a constant there, the rest is a few instructions. */
-	if (KELP_LIKELY(found.level == 0)) {
-		if (!KELP_LIKELY(F(kind)(f, 0, found.entry) == KELP_ENTRY_LEAF))
-			return KELP_ERR_NOT_MAPPED;
-		*pa = frame_at(f, 0, found.entry, va) + (va & (span(0) - 1u));
-		return KELP_OK;
-	}
-	if (F(kind)(f, found.level, found.entry) != KELP_ENTRY_LEAF)
+	if (!KELP_LIKELY(found.level == 0))
+		return translate_above(f, found.level, found.entry, va, pa);
+	if (!KELP_LIKELY(F(kind)(f, 0, found.entry) == KELP_ENTRY_LEAF))
 		return KELP_ERR_NOT_MAPPED;
-	*pa = frame_at(f, found.level, found.entry, va) + (va & (span(found.level) - 1u));
+	*pa = frame_at(f, 0, found.entry, va) + (va & (span(0) - 1u));
 	return KELP_OK;
 }
 
