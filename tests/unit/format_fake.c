@@ -4,6 +4,7 @@
 
 #define LAWS(name)  kelp_fake_##name
 #define LAWS_PREFIX "fake"
+#define LAWS_REACH
 #include "format_golden.h"
 #include "format_laws.h"
 

@@ -7,6 +7,8 @@
  *	#define LAWS(name)  kelp_<format>_##name     and the format's header
  *	#define LAWS_PREFIX "..."                    instances of tests/common/formats.c to take
  *
+ *	#define LAWS_REACH           if the format has a reach() of its own
+ *
  * and provides, written from the manual and not from the code under test:
  *
  *	laws_allowed()   may this leaf be encoded? (INV-1.4 both ways: what cannot be expressed
@@ -320,6 +322,19 @@ static void check_each_bit(const struct kelp_format *f, unsigned level, bool tab
 	}
 }
 
+/* An invalid leaf bears no group mark and no fault, whatever stands in it. */
+static void check_each_bit_invalid(const struct kelp_format *f, unsigned level, uint64_t e)
+{
+	for (unsigned bit = 0; bit < f->entry_bytes * 8u; bit++) {
+		at_entry = e ^ UINT64_C(1) << bit;
+		if (LAWS(kind)(f, level, at_entry) != KELP_ENTRY_INVALID)
+			continue;
+		CHECK(!LAWS(grouped)(f, level, at_entry));
+		CHECK(LAWS(well_formed)(f, level, at_entry));
+		CHECK(!LAWS(busy)(f, level, at_entry));
+	}
+}
+
 /* Some attribute sets with the first type of the format, so that no other encoding is made. */
 static void law_reserved_bits(const struct kelp_format *f)
 {
@@ -329,10 +344,16 @@ static void law_reserved_bits(const struct kelp_format *f)
 			for (unsigned grouped = 0; grouped < 2; grouped++) {
 				kelp_attr_t attr = nth_attr(n) & ~KELP_ATTR_INVALID;
 
-				if (!laws_allowed(at_name, f, level, attr, grouped))
-					continue;
 				at_attr = attr;
 				at_grouped = grouped;
+				if (!laws_allowed(at_name, f, level, attr, grouped))
+					continue;
+				if (!grouped)
+					check_each_bit_invalid(f, level,
+							       leaf_of(f, level,
+								       attr | KELP_ATTR_INVALID,
+								       false,
+								       some_frame(f, level, 0)));
 				check_each_bit(f, level, false, grouped,
 					       leaf_of(f, level, attr, grouped,
 						       some_frame(f, level,
@@ -403,6 +424,9 @@ static void law_links_are_dead(const struct kelp_format *f)
 			at_entry = link;
 			kind = LAWS(kind)(f, level, link);
 			CHECK(kind != KELP_ENTRY_TABLE && kind != KELP_ENTRY_LEAF);
+			/* One that an address can be is nothing of Kelp's at all. */
+			if (link >> f->pa_bits == 0 && link != 0)
+				CHECK(kind == KELP_ENTRY_OPAQUE);
 		}
 	}
 }
@@ -422,6 +446,7 @@ static void law_tables(const struct kelp_format *f)
 		CHECK(f->entry_bytes == 8 || e >> 32 == 0);
 		CHECK(LAWS(kind)(f, level, e) == KELP_ENTRY_TABLE);
 		CHECK(LAWS(address)(f, level, e) == pa);
+		CHECK(LAWS(table_address)(f, level, e) == pa);
 		CHECK(LAWS(owned)(f, level, e) == owned);
 		CHECK(LAWS(denied)(f, level, e) == 0);
 		CHECK(LAWS(well_formed)(f, level, e));
@@ -481,10 +506,16 @@ static void law_data(const struct kelp_format *f)
 		CHECK((uint64_t)f->entry_bytes << f->index_bits[level] <=
 		      UINT64_C(1) << f->page_shift);
 		bits += f->index_bits[level];
-		if (f->group_order[level]) {
+		/* A group that is larger than the table of a short root is none. */
+		if (f->groups && LAWS(group_order)(level) <= f->index_bits[level])
 			CHECK(f->group_order[level] == LAWS(group_order)(level));
-			CHECK(f->group_order[level] <= f->index_bits[level]);
-		}
+		else
+			CHECK(f->group_order[level] == 0);
+#ifdef LAWS_REACH
+		CHECK(LAWS(reach)(f, level) == reach(f, level));
+#endif
+		CHECK(LAWS(levels)(f) == f->levels);
+		CHECK(LAWS(caches_invalid)(f) == f->caches_invalid);
 		for (unsigned n = 0; n < ATTR_SETS; n++) {
 			kelp_attr_t attr = nth_attr(n);
 

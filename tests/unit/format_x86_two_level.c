@@ -4,6 +4,7 @@
 
 #define LAWS(name)  kelp_x86_two_level_##name
 #define LAWS_PREFIX "x86_two_level"
+#define LAWS_REACH
 #include "format_golden.h"
 #include "format_laws.h"
 
