@@ -6,28 +6,38 @@
  */
 
 /*
- * `entry` with other attributes: what the library does not model stays. Setting INVALID takes
- * the group mark off. Errors: those of encode().
+ * `entry` with other attributes. Only the bits change in which the two encodings differ: what
+ * the library does not model, and what an adopted leaf says in a way of its own (a second index
+ * of the same memory type, say), stays. Setting INVALID takes the group mark off. Errors: those
+ * of encode().
  */
 static enum kelp_status reshape(const struct kelp_format *f, unsigned level, uint64_t entry,
 				kelp_vaddr_t va, kelp_attr_t set, kelp_attr_t clear,
 				uint64_t *result)
 {
-	kelp_attr_t attributes = (F(decode)(f, level, entry) & ~clear) | set;
+	kelp_attr_t before = F(decode)(f, level, entry);
+	kelp_attr_t after = (before & ~clear) | set;
 	bool grouped = F(group_order)(level) > 0 && F(grouped)(f, level, entry);
 	kelp_paddr_t frame = frame_at(f, level, entry, va);
 	enum kelp_status status;
-	uint64_t bits;
+	uint64_t is, was, to;
 
-	if (grouped && (attributes & KELP_ATTR_INVALID)) {
+	if (grouped && (after & KELP_ATTR_INVALID)) {
 		entry = alone(f, level, entry, va);
 		grouped = false;
 	}
-	status = F(encode)(f, level, attributes, grouped, &bits);
+	status = F(encode)(f, level, after, grouped, &to);
 	if (status != KELP_OK)
 		return status;
-	bits |= F(strip)(f, level, entry) & ~F(modelled)(f, level);
-	*result = F(entry)(f, level, bits, frame);
+	is = F(strip)(f, level, entry);
+	if (F(encode)(f, level, before, grouped, &was) == KELP_OK) {
+		uint64_t changed = was ^ to;
+
+		*result = F(entry)(f, level, (is & ~changed) | (to & changed), frame);
+		if (F(decode)(f, level, *result) == after)
+			return KELP_OK;
+	}
+	*result = F(entry)(f, level, (is & ~F(modelled)(f, level)) | to, frame);
 	return KELP_OK;
 }
 
@@ -58,8 +68,11 @@ static bool cut_find(const struct edit *edit, kelp_vaddr_t boundary, struct cut 
 	unsigned level = root_level(f);
 	void *table;
 
-	/* Nothing reaches across what the root's entries span, the end of the space included. */
-	if ((boundary & (span(level) - 1u)) == 0)
+	/*
+	 * Nothing reaches across what the root's entries, or groups of them, span; the end of
+	 * the space included, which has no entry to look at.
+	 */
+	if ((boundary & (group_span(level) - 1u)) == 0)
 		return false;
 	table = root_table(edit->space);
 	for (;;) {
@@ -167,6 +180,9 @@ static void split_leaf(struct edit *edit, const struct cut *cut, kelp_vaddr_t va
 				continue;
 			break_entry(edit, level, va, entry);
 			store(cut->table, cut->index, pointer);
+			gather_made_valid(edit, first_of(level, va), last_of(level, va), level,
+					  KELP_FLUSH_TABLES);
+			gather_root(edit, level);
 			return;
 		}
 		if (!swap(cut->table, cut->index, &entry, pointer))
@@ -181,6 +197,20 @@ static void split_leaf(struct edit *edit, const struct cut *cut, kelp_vaddr_t va
 	}
 	/* Another writer, on the other side of the boundary, split it first. */
 	kelp_pages_put(edit->space, edit->change, page);
+}
+
+/* A leaf with accessed and dirty set as far as hardware could set them in it. */
+static uint64_t used_up(const struct kelp_format *f, unsigned level, uint64_t entry,
+			kelp_vaddr_t va)
+{
+	kelp_attr_t set = 0;
+	uint64_t next;
+
+	if (f->hardware_accessed)
+		set |= KELP_ATTR_ACCESSED;
+	if (f->hardware_dirty && (F(decode)(f, level, entry) & KELP_ATTR_WRITE))
+		set |= KELP_ATTR_DIRTY;
+	return reshape(f, level, entry, va, set, 0, &next) == KELP_OK ? next : entry;
 }
 
 /*
@@ -212,7 +242,7 @@ static void ungroup_leaves(struct edit *edit, const struct cut *cut, kelp_vaddr_
 		do {
 			next = F(absorb)(f, level, alone(f, level, entry, page), used);
 			if (busy)
-				next = F(neutral)(f, level, next);
+				next = used_up(f, level, next, page);
 			needs_break = !F(can_replace)(f, level, entry, next);
 			if (needs_break)
 				next = broken(edit, level, next, page);
@@ -234,6 +264,7 @@ static void ungroup_leaves(struct edit *edit, const struct cut *cut, kelp_vaddr_
 		(void)status;
 		store(cut->table, first + i, next);
 	}
+	gather_made_valid(edit, base, base + (group_span(level) - 1u), level, 0);
 }
 
 /* Afterwards no leaf and no group reaches across `boundary`. */

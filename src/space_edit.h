@@ -256,6 +256,8 @@ static kelp_vaddr_t protect_broken_run(struct edit *edit, void *table, unsigned 
 		(void)status;
 		store(table, first + i, grouped ? F(group)(f, level, next) : next);
 	}
+	if (back)
+		gather_made_valid(edit, va, va + (count * span(level) - 1u), level, 0);
 	return va + (count - 1u) * span(level) + (span(level) - 1u);
 }
 

@@ -324,6 +324,10 @@ OPERATION(enum kelp_status, populate)(struct kelp_flush *flush, kelp_vaddr_t va,
 	struct edit edit;
 
 	check_open(flush);
+	/* The size of a group asks for the tables that its leaves stand in. */
+	for (unsigned level = 0; target == f->levels && level < f->levels; level++)
+		if (f->group_order[level] && f->shift[level] + f->group_order[level] == leaf_shift)
+			target = level;
 	if (target == f->levels)
 		return KELP_ERR_ARGUMENT;
 	status = kelp_format_check_range(f, va, size);

@@ -112,19 +112,85 @@ static kelp_vaddr_t run_end(const struct edit *edit, unsigned level, kelp_vaddr_
 	return va + ((rest < room ? rest : room) << F(shift)(level)) + (span(level) - 1u);
 }
 
+/*
+ * May every valid leaf in a table become, without a break, its part of the leaf that takes the
+ * table's place? Where sizes may change in one store, frames and types still may not (INV-1.2).
+ */
+static bool can_replace_leaves(const struct edit *edit, const void *table, unsigned level,
+			       kelp_vaddr_t va)
+{
+	const struct kelp_format *f = edit->format;
+
+	for (unsigned i = 0; i < 1u << f->index_bits[level]; i++, va += span(level)) {
+		uint64_t entry = load(table, i);
+		enum kelp_entry_kind kind = F(kind)(f, level, entry);
+
+		if (kind == KELP_ENTRY_TABLE) {
+			if (!can_replace_leaves(edit, table_of(edit->space, level, entry),
+						level - 1, va))
+				return false;
+		} else if (kind == KELP_ENTRY_LEAF) {
+			uint64_t part = F(entry)(f, level, edit->bits[level], va + edit->delta);
+
+			if (!leafable(edit, level) ||
+			    !F(can_replace)(f, level, alone(f, level, entry, va), part))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* Must the table be broken before the leaf can stand in its place? */
+static bool table_breaks(const struct edit *edit, unsigned level, uint64_t entry, uint64_t leaf,
+			 kelp_vaddr_t va)
+{
+	return !F(can_replace)(edit->format, level, entry, leaf) ||
+	       !can_replace_leaves(edit, table_of(edit->space, level, entry), level - 1,
+				   first_of(level, va));
+}
+
 /* What happens to a table that stands where one leaf could: see map_covered(). */
-static bool table_gives_way(const struct edit *edit, unsigned level, uint64_t entry, uint64_t leaf)
+static bool table_gives_way(const struct edit *edit, unsigned level, uint64_t entry, uint64_t leaf,
+			    kelp_vaddr_t va)
 {
 	if (!may_unlink(edit->space, level, entry))
 		return false;
 	if (!(edit->flags & KELP_REPLACE) &&
 	    !is_empty(edit->space, table_of(edit->space, level, entry), level - 1))
 		return false;
-	return F(can_replace)(edit->format, level, entry, leaf) || may_break(edit);
+	return may_break(edit) || !table_breaks(edit, level, entry, leaf, va);
+}
+
+/*
+ * The leaf that `va` gets in `table`. A group is marked only if all of its entries become
+ * leaves: a table among them that stays leaves its neighbours without the mark.
+ */
+static uint64_t leaf_in(const struct edit *edit, const void *table, unsigned level,
+			kelp_vaddr_t va, kelp_vaddr_t run_first, kelp_vaddr_t run_last)
+{
+	const struct kelp_format *f = edit->format;
+	uint64_t leaf = leaf_for(edit, level, va, run_first, run_last);
+	kelp_vaddr_t at;
+
+	if (level == 0 || F(group_order)(level) == 0 || !F(grouped)(f, level, leaf))
+		return leaf;
+	at = va & ~(group_span(level) - 1u);
+	for (unsigned i = 0; i < 1u << F(group_order)(level); i++, at += span(level)) {
+		uint64_t entry = load(table, F(index)(f, level, at));
+
+		if (F(kind)(f, level, entry) == KELP_ENTRY_TABLE &&
+		    !table_gives_way(edit, level, entry,
+				     leaf_for(edit, level, at, run_first, run_last), at))
+			return F(entry)(f, level, edit->bits[level], va + edit->delta);
+	}
+	return leaf;
 }
 
 static enum kelp_status map_scan(struct edit *edit, const void *table, unsigned level,
 				 kelp_vaddr_t va, kelp_vaddr_t last);
+
+static bool leaf_breaks(const struct edit *edit, unsigned level, uint64_t entry, kelp_vaddr_t va,
+			kelp_vaddr_t last);
 
 /*
  * A valid leaf of which [va, last] is to be replaced: once it is split, may each of the leaves
@@ -138,6 +204,9 @@ static bool can_replace_part(const struct edit *edit, unsigned level, uint64_t e
 	unsigned child = level - 1u;
 	uint64_t bits = F(strip)(f, child, first_child);
 	kelp_paddr_t frame = F(address)(f, child, first_child);
+	kelp_vaddr_t run_first = 0;
+	kelp_vaddr_t run_last = 0;
+	bool run = false;
 
 	for (;;) {
 		kelp_vaddr_t end = last_of(child, va) < last ? last_of(child, va) : last;
@@ -145,21 +214,33 @@ static bool can_replace_part(const struct edit *edit, unsigned level, uint64_t e
 		uint64_t old = F(entry)(f, child, bits, frame + offset);
 		bool full = va == first_of(child, va) && end == last_of(child, va);
 
-		if (!full) {
-			if (!can_replace_part(edit, child, old, va, end))
-				return false;
-		} else {
-			uint64_t next = leafable(edit, child)
-						? leaf_for(edit, child, va, va, last)
-						: F(table)(f, child, 0, true);
+		if (full && leafable(edit, child) && !run) {
+			run = true;
+			run_first = va;
+			run_last = run_end(edit, child, va, last);
+		}
+		if (full && leafable(edit, child)) {
+			uint64_t next = leaf_for(edit, child, va, run_first, run_last);
 
 			if (!F(can_replace)(f, child, old, next))
 				return false;
+		} else if (leaf_breaks(edit, child, old, va, end)) {
+			return false;
 		}
 		if (end == last)
 			return true;
 		va = end + 1u;
 	}
+}
+
+/* Must the leaf be broken before a table with smaller leaves stands in its place? */
+static bool leaf_breaks(const struct edit *edit, unsigned level, uint64_t entry, kelp_vaddr_t va,
+			kelp_vaddr_t last)
+{
+	uint64_t pointer = F(table)(edit->format, level, 0, true);
+
+	return !F(can_replace)(edit->format, level, entry, pointer) ||
+	       !can_replace_part(edit, level, entry, va, last);
 }
 
 /* One entry that is in use already. */
@@ -171,7 +252,8 @@ static enum kelp_status map_scan_used(struct edit *edit, unsigned level, uint64_
 	bool full = va == first_of(level, va) && last == last_of(level, va);
 
 	if (kind == KELP_ENTRY_TABLE) {
-		if (full && leafable(edit, level) && table_gives_way(edit, level, entry, leaf)) {
+		if (full && leafable(edit, level) &&
+		    table_gives_way(edit, level, entry, leaf, va)) {
 			edit->intact++;
 			return KELP_OK;
 		}
@@ -183,10 +265,8 @@ static enum kelp_status map_scan_used(struct edit *edit, unsigned level, uint64_
 	if (!(edit->flags & KELP_REPLACE) || (kind == KELP_ENTRY_OPAQUE && !full))
 		return KELP_ERR_EXISTS;
 	if (kind == KELP_ENTRY_LEAF && !may_break(edit)) {
-		if (full && !leafable(edit, level))
-			leaf = F(table)(f, level, 0, true);
-		if (!(full ? F(can_replace)(f, level, entry, leaf)
-			   : can_replace_part(edit, level, entry, va, last)))
+		if (full && leafable(edit, level) ? !F(can_replace)(f, level, entry, leaf)
+						  : leaf_breaks(edit, level, entry, va, last))
 			return KELP_ERR_BBM;
 	}
 	edit->tables += tables_below(edit, level, va, last);
@@ -196,13 +276,21 @@ static enum kelp_status map_scan_used(struct edit *edit, unsigned level, uint64_
 static enum kelp_status map_scan(struct edit *edit, const void *table, unsigned level,
 				 kelp_vaddr_t va, kelp_vaddr_t last)
 {
-	kelp_vaddr_t run_first = va;
+	kelp_vaddr_t run_first = 0;
 	kelp_vaddr_t run_last = 0;
+	bool run = false;
 
 	for (;;) {
 		kelp_vaddr_t end = last_of(level, va) < last ? last_of(level, va) : last;
 		uint64_t entry = load(table, F(index)(edit->format, level, va));
+		bool full = va == first_of(level, va) && end == last_of(level, va);
 
+		/* The run that committing writes at once, whether or not its entries are used. */
+		if (full && leafable(edit, level) && !run) {
+			run = true;
+			run_first = va;
+			run_last = run_end(edit, level, va, last);
+		}
 		if (entry == 0) {
 			if (level > 0)
 				edit->tables += tables_below(edit, level, va, end);
@@ -210,14 +298,8 @@ static enum kelp_status map_scan(struct edit *edit, const void *table, unsigned 
 			enum kelp_status status;
 			uint64_t leaf = 0;
 
-			if (leafable(edit, level) && va == first_of(level, va) &&
-			    end == last_of(level, va)) {
-				if (run_last < va) {
-					run_first = va;
-					run_last = run_end(edit, level, va, last);
-				}
-				leaf = leaf_for(edit, level, va, run_first, run_last);
-			}
+			if (full && leafable(edit, level))
+				leaf = leaf_in(edit, table, level, va, run_first, run_last);
 			status = map_scan_used(edit, level, entry, va, end, leaf);
 			if (status != KELP_OK)
 				return status;
@@ -285,11 +367,12 @@ static void map_break(struct edit *edit, void *table, unsigned level, kelp_vaddr
 	for (kelp_vaddr_t at = va;; at += span(level)) {
 		unsigned index = F(index)(f, level, at);
 		uint64_t old = load(table, index);
-		uint64_t leaf = leaf_for(edit, level, at, va, last);
+		uint64_t leaf = leaf_in(edit, table, level, at, va, last);
 		enum kelp_entry_kind kind = F(kind)(f, level, old);
 		bool breaks = !F(can_replace)(f, level, old, leaf);
 
-		if (kind == KELP_ENTRY_TABLE && breaks && table_gives_way(edit, level, old, leaf)) {
+		if (kind == KELP_ENTRY_TABLE && table_gives_way(edit, level, old, leaf, at) &&
+		    table_breaks(edit, level, old, leaf, at)) {
 			store(table, index, 0);
 			unlink_intact(edit, level, at, old, false);
 			any = true;
@@ -317,11 +400,11 @@ static void map_covered(struct edit *edit, void *table, unsigned level, kelp_vad
 		map_break(edit, table, level, va, last);
 	for (kelp_vaddr_t at = va;; at += span(level)) {
 		unsigned index = F(index)(f, level, at);
-		uint64_t leaf = leaf_for(edit, level, at, va, last);
+		uint64_t leaf = leaf_in(edit, table, level, at, va, last);
 		uint64_t old = load(table, index);
 		enum kelp_entry_kind kind = F(kind)(f, level, old);
 
-		if (kind == KELP_ENTRY_TABLE && !table_gives_way(edit, level, old, leaf)) {
+		if (kind == KELP_ENTRY_TABLE && !table_gives_way(edit, level, old, leaf, at)) {
 			/* Smaller leaves in the table that stays. */
 			map_commit(edit, table_of(edit->space, level, old), level - 1, at,
 				   last_of(level, at));
@@ -373,7 +456,7 @@ static void map_below(struct edit *edit, void *table, unsigned level, kelp_vaddr
 	if (full) {
 		/* Nobody else may write here: fill first, publish once. */
 		fill_table(edit, kelp_table_pointer(edit->space, page), level - 1, va);
-		if (kind == KELP_ENTRY_LEAF && !F(can_replace)(f, level, entry, pointer)) {
+		if (kind == KELP_ENTRY_LEAF && leaf_breaks(edit, level, entry, va, last)) {
 			store(table, index, 0);
 			break_entry(edit, level, va, entry);
 		} else if (kind == KELP_ENTRY_LEAF) {

@@ -175,6 +175,12 @@ struct coalescing {
 	uint64_t merged;
 };
 
+/* Accessed and dirty, as far as the leaf does not have them: what a harvest may still add. */
+static kelp_attr_t unused(const struct kelp_format *f, unsigned level, uint64_t leaf)
+{
+	return ~F(decode)(f, level, leaf) & (KELP_ATTR_ACCESSED | KELP_ATTR_DIRTY);
+}
+
 /* The table at this entry becomes `leaf`. */
 static enum kelp_status merge_table(struct edit *edit, struct coalescing *work, void *table,
 				    unsigned level, kelp_vaddr_t va, uint64_t entry, uint64_t leaf)
@@ -194,7 +200,7 @@ static enum kelp_status merge_table(struct edit *edit, struct coalescing *work, 
 	work->merged++;
 	if (F(can_replace)(f, level, entry, leaf)) {
 		store(table, index, leaf);
-		unlink_intact(edit, level, va, entry, harvest);
+		unlink_intact(edit, level, va, entry, harvest ? unused(f, level, leaf) : 0);
 		return KELP_OK;
 	}
 	/* Broken: nothing reaches the old table after the flush, so what it says then is final. */
@@ -206,7 +212,8 @@ static enum kelp_status merge_table(struct edit *edit, struct coalescing *work, 
 	KELP_ASSERT_ALWAYS(edit->space->port, still,
 			   "kelp_space_coalesce: somebody else changed a table meanwhile");
 	store(table, index, leaf);
-	unlink_intact(edit, level, va, entry, false);
+	unlink_intact(edit, level, va, entry, 0);
+	gather_made_valid(edit, first_of(level, va), last_of(level, va), level, 0);
 	return KELP_OK;
 }
 
@@ -255,6 +262,7 @@ static enum kelp_status mark_group(struct edit *edit, struct coalescing *work, v
 		(void)status;
 		store(table, index + i, F(group)(f, level, next));
 	}
+	gather_made_valid(edit, va, va + (group_span(level) - 1u), level, 0);
 	return KELP_OK;
 }
 
@@ -352,12 +360,31 @@ static kelp_attr_t used_below(const struct kelp_space *space, const void *table,
 	return used & (KELP_ATTR_ACCESSED | KELP_ATTR_DIRTY);
 }
 
-/* Adds to the leaf that took a table's place what hardware noted in the table until the flush. */
+/* The frame that the first leaf in an unlinked table translates to. */
+static kelp_paddr_t frame_below(const struct kelp_space *space, const void *table, unsigned level,
+				kelp_vaddr_t va)
+{
+	const struct kelp_format *f = space->format;
+	uint64_t entry = load(table, 0);
+
+	while (F(kind)(f, level, entry) == KELP_ENTRY_TABLE) {
+		entry = load(table_of(space, level, entry), 0);
+		level--;
+	}
+	return frame_at(f, level, entry, va);
+}
+
+/*
+ * Adds to the leaf that took a table's place what hardware noted in the table until the flush:
+ * of `record->harvest`, the bits that nobody had noted before. What was known then is in the
+ * leaf already, or was taken from it since.
+ */
 static void harvest_table(struct kelp_space *space, const struct kelp_flush_intact *record)
 {
 	const struct kelp_format *f = space->format;
 	const void *old = kelp_table_pointer(space, record->table);
-	kelp_attr_t used = used_below(space, old, record->level);
+	kelp_attr_t used = used_below(space, old, record->level) & record->harvest;
+	kelp_paddr_t frame = frame_below(space, old, record->level, record->va);
 	unsigned level = root_level(f);
 	void *table = root_table(space);
 	uint64_t entry, next;
@@ -373,8 +400,9 @@ static void harvest_table(struct kelp_space *space, const struct kelp_flush_inta
 		table = table_of(space, level, entry);
 		level--;
 	}
-	/* It may be gone again, or have become part of a larger leaf. */
-	while (is_leaf(F(kind)(f, level, entry))) {
+	/* It may be gone again, have become part of a larger leaf, or map another frame now. */
+	while (is_leaf(F(kind)(f, level, entry)) &&
+	       frame_at(f, level, entry, record->va) + (record->va & (span(level) - 1u)) == frame) {
 		if (reshape(f, level, entry, record->va, used, 0, &next) != KELP_OK ||
 		    next == entry || swap(table, index, &entry, next))
 			return;

@@ -45,7 +45,7 @@ static bool may_unlink(const struct kelp_space *space, unsigned level, uint64_t 
 
 /* A table that still translates: its contents stay until the flush, then `harvest` them. */
 static void unlink_intact(struct edit *edit, unsigned level, kelp_vaddr_t va, uint64_t entry,
-			  bool harvest)
+			  kelp_attr_t harvest)
 {
 	struct kelp_flush_intact record = {
 		.table = F(address)(edit->format, level, entry),

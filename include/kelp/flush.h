@@ -60,7 +60,7 @@ struct kelp_flush_intact {
 	kelp_paddr_t table;
 	kelp_vaddr_t va;   /* first address it translated */
 	uint32_t level;    /* of the entries IN it */
-	uint32_t harvest;  /* accessed and dirty bits are collected into the leaf that replaced it */
+	kelp_attr_t harvest; /* bits to collect into the leaf that replaced it, once they appear */
 };
 
 /* All members are private. The caller provides the memory, usually its stack. */
