@@ -7,7 +7,7 @@
 #include <frames.h>
 #include <port.h>
 #include <print.h>
-#include <symbols.h>
+#include <test.h>
 #include <thread.h>
 #include <vm.h>
 
@@ -90,7 +90,11 @@ static void main_thread(void)
 
 	kprintf("cpus: %u of %u online\n", online, cpu_count);
 	report_start();
-	arch_exit_to_host(true);
+	if (command_line_has("test", NULL, 0)) {
+		struct test_result result = tests_run(NULL);
+
+		arch_exit_to_host(result.failed == 0);
+	}
 	arch_power_off();
 	panic("nothing ends this machine");
 }

@@ -16,6 +16,13 @@ static bool early = true;
 /* Early table pages that were reserved and not needed, linked through their first bytes. */
 static kelp_paddr_t spare;
 
+static uint32_t remaining = PORT_NEVER_FAIL;
+
+void port_fail_after(uint32_t n)
+{
+	remaining = n;
+}
+
 void port_use_page_allocator(void)
 {
 	early = false;
@@ -39,6 +46,10 @@ static bool table_take(void *context, size_t size, kelp_paddr_t limit, kelp_padd
 	bool done;
 
 	(void)context;
+	if (remaining != PORT_NEVER_FAIL && !remaining--) {
+		remaining = 0;
+		return false;
+	}
 	if (early) {
 		done = (size == PAGE_SIZE && take_spare(address)) ||
 		       early_frames_take(size, size, min_u64(limit, BOOT_REACH - 1u), address);

@@ -16,6 +16,10 @@ struct port_stats {
 };
 extern struct port_stats port_stats;
 
+/* For tests: the hook that gives table pages fails after `n` more. */
+#define PORT_NEVER_FAIL UINT32_MAX
+void port_fail_after(uint32_t n);
+
 /* Table pages come from the page allocator from now on. */
 void port_use_page_allocator(void);
 

@@ -23,8 +23,9 @@ static uint64_t measure(unsigned count)
 	out8(PIT_GATE, (uint8_t)((in8(PIT_GATE) & 0xfcu) | 1u));
 	out8(PIT_COMMAND, 0xb0); /* channel 2, both bytes, mode 0: output rises at the end */
 	out8(PIT_DATA_2, (uint8_t)count);
-	out8(PIT_DATA_2, (uint8_t)(count >> 8));
+	/* Counting begins with the second byte: whatever delays us makes the result too large. */
 	start = arch_ticks();
+	out8(PIT_DATA_2, (uint8_t)(count >> 8));
 	do
 		end = arch_ticks();
 	while (!(in8(PIT_GATE) & 0x20u) && end - start < UINT64_C(1) << 32);
@@ -60,7 +61,7 @@ void clock_init(void)
 
 	if (stated_by_cpuid())
 		return;
-	/* Something may delay us, nothing can hurry us: the shortest is right. */
+	/* A delay can only lengthen a measurement: the shortest is right. */
 	for (unsigned i = 0; i < 3; i++)
 		best = min_u64(best, measure(PIT_HZ / 200u));
 	per_second = best * 200u;

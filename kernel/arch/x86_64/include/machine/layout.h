@@ -23,6 +23,7 @@
 #define TEST_SIZE   ADDRESS(0x0000010000000000) /* 1 TiB */
 /* The lower half belongs to user mode; only tests map something there. */
 #define USER_BASE   ADDRESS(0x0000100000000000)
+#define USER_SIZE   ADDRESS(0x0000010000000000)
 
 #define IMAGE_BASE  ADDRESS(0xffffffff80000000) /* physical 0 of the image's own mapping */
 #define IMAGE_LOAD  ADDRESS(0x0000000000200000) /* where the loader puts it */

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test: tests that run inside the kernel, on real translation hardware, and report as TAP.
+ *
+ * A test works in the test area and on frames it takes. After each one the runner clears the
+ * area and checks that every frame is back.
+ */
+#ifndef HOLDFAST_TEST_H
+#define HOLDFAST_TEST_H
+
+#include <kelp/kelp.h>
+
+#include <arch.h>
+#include <vm.h>
+
+struct test {
+	const char *name;
+	void (*run)(void);
+	unsigned cpus; /* needs at least so many online; 0 or 1: any */
+};
+
+/* Each file of tests has one of these; test.c lists them. */
+extern const struct test mmu_tests[], space_tests[], smp_tests[], kernel_tests[];
+extern const unsigned mmu_test_count, space_test_count, smp_test_count, kernel_test_count;
+
+struct test_result {
+	unsigned passed, failed, skipped;
+	uint64_t first_microseconds; /* from power-on to the first test */
+};
+
+/* Runs those whose name contains `filter` (NULL: all). */
+struct test_result tests_run(const char *filter);
+
+/* Notes a failure of the running test, any CPU. The test goes on. */
+void test_fail(const char *file, int line, const char *what);
+/* Adds one number to what the next failure says: which case it is. */
+void test_note(const char *what, uint64_t value);
+/* The test cannot be run here. */
+void test_skip(const char *why);
+bool test_failed(void);
+
+#define CHECK(condition)                                                                           \
+	do {                                                                                       \
+		if (!(condition))                                                                  \
+			test_fail(__FILE__, __LINE__, #condition);                                 \
+	} while (0)
+
+/* Leaves the test when it makes no sense to go on. Only in functions that return nothing. */
+#define REQUIRE(condition)                                                                         \
+	do {                                                                                       \
+		if (!(condition)) {                                                                \
+			test_fail(__FILE__, __LINE__, #condition);                                 \
+			return;                                                                    \
+		}                                                                                  \
+	} while (0)
+
+/* ---- help for tests ------------------------------------------------------------------------- */
+
+/* Map, unmap and protect in the kernel's space, with a gather of their own. */
+enum kelp_status test_map(kelp_vaddr_t va, kelp_paddr_t pa, uint64_t size, kelp_attr_t attributes,
+			  uint32_t flags);
+enum kelp_status test_unmap(kelp_vaddr_t va, uint64_t size, uint32_t flags);
+enum kelp_status test_protect(kelp_vaddr_t va, uint64_t size, kelp_attr_t set, kelp_attr_t clear,
+			      uint32_t flags);
+
+/* A block of frames that the runner gives back after the test. Panics when there is none. */
+kelp_paddr_t test_frames(unsigned order);
+
+/* Accesses that tell whether they were possible. */
+enum probe_result test_load(kelp_vaddr_t va, uint64_t *value);
+enum probe_result test_store(kelp_vaddr_t va, uint64_t value);
+enum probe_result test_fetch(kelp_vaddr_t va);
+
+/* kelp_space_query that must succeed. */
+struct kelp_mapping test_query(kelp_vaddr_t va);
+
+/* A number that is different for every seed, and evenly spread. */
+uint64_t test_random(uint64_t *state);
+
+#endif
