@@ -33,6 +33,8 @@ static enum kelp_status KELP_FORMAT(ops_leaf)(const struct kelp_format *f, unsig
 		return status;
 	if (pa & ((UINT64_C(1) << KELP_FORMAT(shift)(level)) - 1u))
 		return KELP_ERR_ALIGNMENT;
+	if (pa > KELP_FORMAT(reach)(f, level))
+		return KELP_ERR_ADDRESS;
 	*entry = KELP_FORMAT(entry)(f, level, bits, pa);
 	return KELP_OK;
 }

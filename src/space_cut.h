@@ -110,6 +110,13 @@ static bool cut_needs_break(const struct edit *edit, const struct cut *cut, kelp
 	return !F(can_replace)(f, cut->level, next, F(table)(f, cut->level, 0, true));
 }
 
+/* Can leaves one level down reach the frames of this leaf? */
+static bool can_split(const struct edit *edit, unsigned level, uint64_t entry)
+{
+	return F(address)(edit->format, level, entry) + (span(level) - 1u) <=
+	       F(reach)(edit->format, level - 1u);
+}
+
 /*
  * What cutting at `boundary` takes. `other` is a boundary cut before, whose tables are shared;
  * pass `boundary` itself when there is none.
@@ -121,6 +128,8 @@ static enum kelp_status cut_prepare(struct edit *edit, kelp_vaddr_t boundary, ke
 
 	if (!cut_find(edit, boundary, &cut))
 		return KELP_OK;
+	if ((boundary & (span(cut.level) - 1u)) && !can_split(edit, cut.level, cut.entry))
+		return KELP_ERR_UNSUPPORTED;
 	if (cut_needs_break(edit, &cut, boundary) && !may_break(edit))
 		return KELP_ERR_BBM;
 	if (!count_tables)

@@ -177,7 +177,7 @@ static void set_cursor(struct kelp_flush *flush, kelp_vaddr_t va)
 	flush->cursor_first = first_of(1, va);
 	flush->cursor_entries = 1u << f->index_bits[0];
 	flush->cursor_epoch = kelp_hw_count_read(&space->epoch);
-	flush->cursor_unfit = ~((UINT64_C(1) << f->pa_bits) - span(0));
+	flush->cursor_unfit = ~(F(reach)(f, 0) & ~(span(0) - 1u));
 }
 
 /*

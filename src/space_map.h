@@ -291,6 +291,12 @@ static enum kelp_status map_scan(struct edit *edit, const void *table, unsigned 
 			run_first = va;
 			run_last = run_end(edit, level, va, last);
 		}
+		/* Smaller leaves may not reach as far as large ones. */
+		if (F(kind)(edit->format, level, entry) != KELP_ENTRY_TABLE &&
+		    end + edit->delta >
+			    F(reach)(edit->format,
+				     level - (level > 0 && !(full && leafable(edit, level)))))
+			return KELP_ERR_UNSUPPORTED;
 		if (entry == 0) {
 			if (level > 0)
 				edit->tables += tables_below(edit, level, va, end);

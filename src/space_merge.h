@@ -36,6 +36,8 @@ static enum kelp_status split_scan(struct edit *edit, const void *table, unsigne
 			/* A boundary inside, so that the leaf itself is at stake or only its group. */
 			kelp_vaddr_t inside = first_of(level, va) + (F(shift)(level) > shift);
 
+			if (F(shift)(level) > shift && !can_split(edit, level, entry))
+				return KELP_ERR_UNSUPPORTED;
 			if ((F(shift)(level) > shift ||
 			     (grouped && F(shift)(level) + F(group_order)(level) > shift)) &&
 			    cut_needs_break(edit, &cut, inside) && !may_break(edit))

@@ -14,6 +14,7 @@
  *  caches_invalid(f)       f->caches_invalid; a constant where the format knows it
  *  group_order(level)      log2 of the entries that one group mark covers; 0 = no groups
  *  leaf_ok(f, level)       may a leaf stand at this level
+ *  reach(f, level)         highest physical address that a leaf of this level can translate to
  *  kind(f, level, e)       enum kelp_entry_kind
  *  address(f, level, e)    frame of a leaf (a grouped one: the group's first frame), or the table
  *  table_address(f, level, e)  address() of what is known to be a table

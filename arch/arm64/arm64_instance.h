@@ -43,6 +43,12 @@ static inline bool KELP_ARM64(leaf_ok)(const struct kelp_format *f, unsigned lev
 	return kelp_arm64_leaf_ok(f, level, KELP_ARM64_GRANULE);
 }
 
+static inline kelp_paddr_t KELP_ARM64(reach)(const struct kelp_format *f, unsigned level)
+{
+	(void)level;
+	return (UINT64_C(1) << f->pa_bits) - 1u;
+}
+
 static inline enum kelp_entry_kind KELP_ARM64(kind)(const struct kelp_format *f, unsigned level,
 						    uint64_t e)
 {

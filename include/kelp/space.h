@@ -130,7 +130,8 @@ void kelp_space_set_flush_threshold(struct kelp_space *space, uint32_t pages);
  * KELP_ATTR_INVALID maps leaves that hardware does not translate until protect clears it.
  * Allocates table pages. Flush duty: the gather; on formats that do not cache invalid entries a
  * map without REPLACE gathers nothing.
- * Errors: ARGUMENT, ALIGNMENT, ADDRESS (of either address), UNSUPPORTED (attributes), EXISTS,
+ * Errors: ARGUMENT, ALIGNMENT, ADDRESS (of either address), UNSUPPORTED (attributes; or a frame
+ * that only large leaves reach, PSE-36, where one does not fit), EXISTS,
  * RESTRICTED (an adopted table entry above denies a right asked for), BBM, NO_MEMORY.
  */
 enum kelp_status kelp_space_map(struct kelp_flush *flush, kelp_vaddr_t va, kelp_paddr_t pa,
@@ -142,7 +143,8 @@ enum kelp_status kelp_space_map(struct kelp_flush *flush, kelp_vaddr_t va, kelp_
  * and what lies outside stays as it was. Tables whose whole span lies inside the range are
  * retired into the gather. Holes are passed over; with STRICT one is NOT_MAPPED.
  * `flags`: STRICT, ALLOW_BREAK. Allocates only to split (at most two chains of tables).
- * Errors: ARGUMENT, ALIGNMENT, ADDRESS, NOT_MAPPED, BBM, NO_MEMORY.
+ * Errors: ARGUMENT, ALIGNMENT, ADDRESS, NOT_MAPPED, BBM, NO_MEMORY; UNSUPPORTED (a leaf that
+ * cannot be split, because only leaves of its size reach its frame: PSE-36).
  */
 enum kelp_status kelp_space_unmap(struct kelp_flush *flush, kelp_vaddr_t va, uint64_t size,
 				  uint32_t flags) KELP_WARN_UNUSED;
@@ -175,7 +177,8 @@ enum kelp_status kelp_space_populate(struct kelp_flush *flush, kelp_vaddr_t va, 
  * Splits: afterwards no leaf in the range is larger than 2^leaf_shift bytes (a group mark is
  * taken off where the group is larger). Every address translates all the while to the same
  * frame with the same attributes (INV-1.3).
- * `flags`: ALLOW_BREAK. Errors: ARGUMENT (no such leaf size), ALIGNMENT, ADDRESS, BBM, NO_MEMORY.
+ * `flags`: ALLOW_BREAK. Errors: ARGUMENT (no such leaf size), ALIGNMENT, ADDRESS, BBM, NO_MEMORY,
+ * UNSUPPORTED (as for unmap).
  */
 enum kelp_status kelp_space_split(struct kelp_flush *flush, kelp_vaddr_t va, uint64_t size,
 				  unsigned leaf_shift, uint32_t flags) KELP_WARN_UNUSED;
