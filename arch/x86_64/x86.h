@@ -342,9 +342,9 @@ static inline kelp_attr_t kelp_x86_denied(const struct kelp_format *f, unsigned 
 static inline uint64_t kelp_x86_child(const struct kelp_format *f, unsigned level, uint64_t e,
 				      enum kelp_x86_mode mode)
 {
-	uint64_t bits = kelp_x86_strip(f, level, e, mode) & ~(KELP_X86_PS | KELP_X86_PAT_LARGE);
+	uint64_t bits = kelp_x86_strip(f, level, e, mode) & ~KELP_X86_PS;
 
-	/* The reserved or ignored low address bits of a large leaf do not become a frame. */
+	/* PAT moves, and reserved bits between the flags and the frame do not become a frame. */
 	bits &= ~(((UINT64_C(1) << kelp_x86_shift(level, mode)) - 1u) & ~UINT64_C(0xfff));
 	if (level > 1)
 		bits |= KELP_X86_PS;
@@ -358,7 +358,7 @@ static inline uint64_t kelp_x86_parent(const struct kelp_format *f, unsigned lev
 				       enum kelp_x86_mode mode)
 {
 	uint64_t pat = kelp_x86_pat_bit(level - 1);
-	uint64_t bits = kelp_x86_strip(f, level - 1, e, mode) & ~(pat | KELP_X86_PS);
+	uint64_t bits = kelp_x86_strip(f, level - 1, e, mode) & ~pat;
 
 	bits |= KELP_X86_PS | (e & pat ? KELP_X86_PAT_LARGE : 0);
 	return kelp_x86_entry(f, level, bits, kelp_x86_address(f, level - 1, e, mode), mode);

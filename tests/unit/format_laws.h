@@ -381,6 +381,11 @@ static void law_ignored_bits_stay(const struct kelp_format *f)
 		if (!laws_allowed(at_name, f, level, attr, false))
 			continue;
 		e = leaf_of(f, level, attr, false, 0);
+		/* Nothing modelled is reserved, but the mark, which no valid leaf bears. */
+		known = LAWS(strip)(f, level, leaf_of(f, level, attr | KELP_ATTR_INVALID, false, 0));
+		CHECK(!(LAWS(modelled)(f, level) & ~known &
+			laws_reserved(at_name, f, level, false, false)));
+		CHECK(f->entry_bytes == 8 || LAWS(modelled)(f, level) >> 32 == 0);
 		known = LAWS(modelled)(f, level) | e |
 			leaf_of(f, level, attr, false,
 				reach(f, level) & ~((UINT64_C(1) << f->shift[level]) - 1u));

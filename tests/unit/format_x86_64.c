@@ -136,6 +136,35 @@ static void test_no_leaf_up_there(void **state)
 	assert_false(no1g->ops->well_formed(no1g, 2, 0x40000083));
 }
 
+/*
+ * Section 12.12.2: encodings 2, 3 and 8 to 255 are reserved. A type that no entry has is
+ * refused; a reserved entry is read as the strictest type and not used for any.
+ */
+static void test_pat(void **state)
+{
+	/* Entries 0 to 7: UC, 2, WC, WC, 8, 3, 0xff, WT. */
+	struct kelp_x86_64_config config = {.levels = 4, .physical_bits = 40, .no_execute = true,
+					    .pat = UINT64_C(0x04ff030801010200)};
+	struct kelp_format f;
+	uint64_t e;
+
+	(void)state;
+	assert_int_equal(kelp_x86_64_format_init(&f, &config), KELP_OK);
+	assert_int_equal(f.ops->leaf(&f, 0, 0, R, false, &e), KELP_ERR_UNSUPPORTED);
+	assert_int_equal(f.ops->leaf(&f, 0, 0, R | T(UNCACHED), false, &e), KELP_ERR_UNSUPPORTED);
+	assert_int_equal(f.ops->leaf(&f, 0, 0, R | X | T(DEVICE), false, &e), KELP_OK);
+	assert_int_equal(e, 0x01);
+	/* The lowest of two entries. */
+	assert_int_equal(f.ops->leaf(&f, 0, 0, R | X | T(WRITE_COMBINE), false, &e), KELP_OK);
+	assert_int_equal(e, 0x11);
+	assert_int_equal(f.ops->leaf(&f, 0, 0, R | X | T(WRITE_THROUGH), false, &e), KELP_OK);
+	assert_int_equal(e, 0x99);
+	assert_int_equal(f.ops->attributes(&f, 0, 0x09), R | X | T(DEVICE));
+	assert_int_equal(f.ops->attributes(&f, 0, 0x19), R | X | T(WRITE_COMBINE));
+	assert_int_equal(f.ops->attributes(&f, 0, 0x81), R | X | T(DEVICE));
+	assert_int_equal(f.ops->attributes(&f, 0, 0x91), R | X | T(DEVICE));
+}
+
 static void test_config(void **state)
 {
 	static const struct kelp_x86_64_config bad[] = {
@@ -171,6 +200,7 @@ int main(void)
 		cmocka_unit_test(test_golden),
 		cmocka_unit_test(test_denied),
 		cmocka_unit_test(test_no_leaf_up_there),
+		cmocka_unit_test(test_pat),
 		cmocka_unit_test(test_config),
 	};
 
