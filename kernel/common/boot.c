@@ -2,6 +2,8 @@
 /* boot: the memory map made clean, the command line. */
 #include <boot.h>
 
+#include <print.h>
+
 struct boot_info boot_info;
 
 static const struct {
@@ -146,6 +148,19 @@ uint64_t memory_map_total(const struct memory_map *map, enum memory_kind kind)
 		if (map->range[i].kind == kind)
 			total += map->range[i].size;
 	return total;
+}
+
+void boot_print_map(void)
+{
+	char text[SIZE_TEXT];
+
+	for (unsigned i = 0; i < boot_info.map.count; i++) {
+		const struct memory_range *range = &boot_info.map.range[i];
+
+		kprintf("  0x%012llx - 0x%012llx  %10s  %s\n", (unsigned long long)range->first,
+			(unsigned long long)(range->first + range->size - 1u),
+			size_text(text, range->size), memory_kind_name(range->kind));
+	}
 }
 
 bool command_line_has(const char *word, char *value, size_t size)

@@ -5,8 +5,10 @@
 #include <boot.h>
 #include <cpu.h>
 #include <frames.h>
+#include <monitor.h>
 #include <port.h>
 #include <print.h>
+#include <story.h>
 #include <test.h>
 #include <thread.h>
 #include <vm.h>
@@ -27,13 +29,7 @@ static void read_boot_info(void)
 	if (boot_info.map.lost)
 		kprintf("boot: %u ranges of the memory map were too many, their memory goes unused\n",
 			boot_info.map.lost);
-	for (unsigned i = 0; i < boot_info.map.count; i++) {
-		const struct memory_range *range = &boot_info.map.range[i];
-
-		kprintf("  0x%012llx - 0x%012llx  %10s  %s\n", (unsigned long long)range->first,
-			(unsigned long long)(range->first + range->size - 1u),
-			size_text(text, range->size), memory_kind_name(range->kind));
-	}
+	boot_print_map();
 	if (!memory_map_total(&boot_info.map, MEMORY_RAM))
 		panic("the loader's memory map has no usable RAM");
 }
@@ -63,38 +59,48 @@ _Noreturn void kernel_main(void)
 	threads_move_boot(main_thread);
 }
 
-static void report_start(void)
+static void say_where_we_are(void)
 {
 	struct frame_stats frames;
 	struct vm_census census;
 	char a[SIZE_TEXT], b[SIZE_TEXT];
 
 	frames_stats(&frames);
-	kprintf("frames: %s in use by the page allocator, %s free, %llu descriptors' worth taken early\n",
-		size_text(a, frames.total << PAGE_SHIFT), size_text(b, frames.free << PAGE_SHIFT),
-		(unsigned long long)(early_frames_taken() >> PAGE_SHIFT));
 	vm_census(&kernel_space, &census);
-	kprintf("tables: %llu, mapping %s with", (unsigned long long)census.tables,
-		size_text(a, census.bytes));
-	for (unsigned level = kernel_format.levels; level-- > 0;)
-		if (census.leaves[level])
-			kprintf(" %llu x %s", (unsigned long long)census.leaves[level],
-				size_text(b, kelp_format_span(&kernel_format, level)));
-	kprintf("; writable and executable: %llu\n",
-		(unsigned long long)census.writable_and_executable);
+	kprintf("Holdfast runs on %u CPUs, %u-level tables (%llu pages of them), %s free of %s\n",
+		cpu_count, kernel_format.levels, (unsigned long long)census.tables,
+		size_text(a, frames.free << PAGE_SHIFT), size_text(b, frames.total << PAGE_SHIFT));
 }
 
+_Noreturn static void end(bool success)
+{
+	kprintf("\nHoldfast ends: %s\n", success ? "all is well" : "something failed");
+	arch_exit_to_host(success);
+	arch_power_off();
+	panic("nothing ends this machine");
+}
+
+/*
+ * The command line says what comes then: `story` and `test` run through and end; `run=<command>`
+ * runs one of the monitor's (with _ for blanks); otherwise the monitor waits for somebody.
+ */
 static void main_thread(void)
 {
+	char command[MONITOR_LINE];
 	unsigned online = cpus_start((unsigned)command_line_number("cpus=", CPUS_MAX));
 
 	kprintf("cpus: %u of %u online\n", online, cpu_count);
-	report_start();
-	if (command_line_has("test", NULL, 0)) {
-		struct test_result result = tests_run(NULL);
-
-		arch_exit_to_host(result.failed == 0);
+	say_where_we_are();
+	if (command_line_has("story", NULL, 0))
+		end(story());
+	if (command_line_has("test", NULL, 0))
+		end(tests_run(NULL).failed == 0);
+	if (command_line_has("test=", command, sizeof(command)))
+		end(tests_run(command).failed == 0);
+	if (command_line_has("run=", command, sizeof(command))) {
+		for (char *at = command; *at; at++)
+			*at = *at == '_' ? ' ' : *at;
+		end(monitor_run(command));
 	}
-	arch_power_off();
-	panic("nothing ends this machine");
+	monitor();
 }

@@ -6,6 +6,7 @@
 #include <symbols.h>
 
 bool panicking;
+bool exception_reported;
 static uint32_t owner; /* index of the panicking CPU + 1 */
 
 void panic(const char *format, ...)
@@ -30,7 +31,8 @@ void panic(const char *format, ...)
 	format_text_va(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	kprintf("\npanic on CPU %u: %s\n", this_cpu()->index, text);
-	backtrace();
+	if (!exception_reported)
+		backtrace();
 	kprintf("Holdfast has stopped.\n");
 	arch_exit_to_host(false);
 	for (;;) {

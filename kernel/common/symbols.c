@@ -46,30 +46,49 @@ const char *symbol_text(char buffer[SYMBOL_TEXT], uintptr_t address)
 	return buffer;
 }
 
-/* Deep enough for anything sane; a loop in the chain ends too. */
-#define DEPTH 24
+/* Lines, and frames behind one line: recursion that ran over its stack is one line. */
+#define LINES  24u
+#define FRAMES 10000u
+
+/* Reads a frame: its caller's frame and address. Either may be damaged: then the chain ends. */
+static bool read_frame(uintptr_t frame_pointer, uintptr_t *next, uintptr_t *caller)
+{
+	uint64_t word[2] = {0};
+
+	if (!frame_pointer || frame_pointer % sizeof(uintptr_t) ||
+	    arch_probe(PROBE_LOAD, frame_pointer, sizeof(uintptr_t), &word[0]).result ||
+	    arch_probe(PROBE_LOAD, frame_pointer + sizeof(uintptr_t), sizeof(uintptr_t), &word[1])
+		    .result)
+		return false;
+	*next = (uintptr_t)word[0];
+	*caller = (uintptr_t)word[1];
+	/* Frames lie higher and higher up one stack. */
+	return *caller && (!*next || *next > frame_pointer);
+}
 
 void backtrace_from(uintptr_t pc, uintptr_t frame_pointer)
 {
 	char text[SYMBOL_TEXT];
+	unsigned lines = 0, same = 0;
 
-	kprintf("  called from:\n");
-	for (unsigned depth = 0; depth < DEPTH; depth++) {
-		uint64_t next, caller;
+	kprintf("  called from:\n    [0] %p %s\n", (void *)pc, symbol_text(text, pc));
+	for (unsigned frames = 0; frames < FRAMES && lines < LINES; frames++) {
+		uintptr_t next, caller;
 
-		kprintf("    [%u] %p %s\n", depth, (void *)pc, symbol_text(text, pc));
-		/* Either load may fault when a stack is damaged: then this is where it ends. */
-		if (!frame_pointer || frame_pointer % sizeof(uintptr_t) ||
-		    arch_probe(PROBE_LOAD, frame_pointer, sizeof(uintptr_t), &next).result ||
-		    arch_probe(PROBE_LOAD, frame_pointer + sizeof(uintptr_t), sizeof(uintptr_t),
-			       &caller).result)
-			break;
-		/* Frames lie higher and higher up one stack. */
-		if (!caller || (next && next <= frame_pointer))
+		if (!read_frame(frame_pointer, &next, &caller))
 			break;
 		/* A return address points behind the call, which may be another function's. */
-		pc = (uintptr_t)caller - 1u;
-		frame_pointer = (uintptr_t)next;
+		caller--;
+		frame_pointer = next;
+		if (caller == pc) {
+			same++;
+			continue;
+		}
+		if (same)
+			kprintf("        ... %u times\n", same + 1u);
+		same = 0;
+		pc = caller;
+		kprintf("    [%u] %p %s\n", ++lines, (void *)pc, symbol_text(text, pc));
 	}
 }
 

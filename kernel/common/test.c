@@ -218,7 +218,8 @@ struct test_result tests_run(const char *filter)
 	for (unsigned i = 0; i < ARRAY_COUNT(list); i++)
 		for (unsigned j = 0; j < list[i].count; j++)
 			number += !filter || contains(list[i].test[j].name, filter);
-	kprintf("TAP version 13\n1..%u\n", number);
+	kprintf("TAP version 13\n1..%u\n# %u ms from power-on to the first test\n", number,
+		(unsigned)(result.first_microseconds / 1000u));
 	number = 0;
 	for (unsigned i = 0; i < ARRAY_COUNT(list); i++)
 		for (unsigned j = 0; j < list[i].count; j++)

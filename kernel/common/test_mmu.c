@@ -12,6 +12,12 @@
 #define RW (KELP_ATTR_READ | KELP_ATTR_WRITE)
 #define RX (KELP_ATTR_READ | KELP_ATTR_EXEC)
 
+/* Without NX every leaf is executable, and must be asked for so. */
+static kelp_attr_t closest(kelp_attr_t attributes)
+{
+	return kelp_format_closest(&kernel_format, attributes);
+}
+
 static bool level_has_leaves(unsigned level)
 {
 	return kernel_format.leaf_sizes & kelp_format_span(&kernel_format, level);
@@ -33,7 +39,7 @@ static kelp_vaddr_t map_around(kelp_paddr_t frame, unsigned level, kelp_attr_t a
 			    (4 + place++ % 64) * span;
 
 	CHECK(test_map(base, align_down(frame, span), span,
-		       kelp_format_closest(&kernel_format, attributes), KELP_REPLACE) == KELP_OK);
+		       closest(attributes), KELP_REPLACE) == KELP_OK);
 	CHECK(test_query(base).level == level);
 	return base + (frame & (span - 1u));
 }
@@ -71,7 +77,7 @@ static void pages_in_any_order(void)
 		*(uint64_t *)direct_pointer(frame[i]) = 1000 + i;
 	}
 	for (unsigned i = PAGES; i-- > 0;)
-		REQUIRE(test_map(TEST_BASE + i * PAGE_SIZE, frame[i], PAGE_SIZE, RW, 0) == KELP_OK);
+		REQUIRE(test_map(TEST_BASE + i * PAGE_SIZE, frame[i], PAGE_SIZE, closest(RW), 0) == KELP_OK);
 	for (unsigned i = 0; i < PAGES; i++) {
 		test_note("page", i);
 		CHECK(test_load(TEST_BASE + i * PAGE_SIZE, &value) == PROBE_OK && value == 1000 + i);
@@ -108,7 +114,7 @@ static void replaced_at_once(void)
 	*(uint64_t *)direct_pointer(frame[0]) = 100;
 	*(uint64_t *)direct_pointer(frame[1]) = 101;
 	for (unsigned round = 0; round < 64; round++) {
-		CHECK(test_map(TEST_BASE, frame[round % 2], PAGE_SIZE, RW | KELP_ATTR_GLOBAL,
+		CHECK(test_map(TEST_BASE, frame[round % 2], PAGE_SIZE, closest(RW | KELP_ATTR_GLOBAL),
 			       KELP_REPLACE) == KELP_OK);
 		CHECK(test_load(TEST_BASE, &value) == PROBE_OK && value == 100 + round % 2);
 	}
@@ -131,7 +137,7 @@ static void ends_of_the_address_space(void)
 		if (test_query(ends[i]).kind != KELP_ENTRY_NONE)
 			continue;
 		test_note("address", ends[i]);
-		CHECK(test_map(ends[i], frame, PAGE_SIZE, RW, 0) == KELP_OK);
+		CHECK(test_map(ends[i], frame, PAGE_SIZE, closest(RW), 0) == KELP_OK);
 		CHECK(test_load(ends[i], &value) == PROBE_OK && value == 77);
 		CHECK(test_unmap(ends[i], PAGE_SIZE, KELP_STRICT) == KELP_OK);
 		CHECK(test_load(ends[i], &value) == PROBE_NOT_PRESENT);
@@ -200,8 +206,7 @@ static void rights_of_the_kernel(void)
 	memcpy(direct_pointer(frame), arch_return_code, ARCH_CODE_SIZE);
 	for (unsigned level = 0; level < kernel_format.levels; level++) {
 		for (unsigned i = 0; level_has_leaves(level) && i < ARRAY_COUNT(combinations); i++) {
-			kelp_attr_t attributes =
-				kelp_format_closest(&kernel_format, combinations[i]);
+			kelp_attr_t attributes = closest(combinations[i]);
 			struct expectation may = kernel_may(attributes);
 			kelp_vaddr_t va = map_around(frame, level, attributes);
 
@@ -224,11 +229,10 @@ static void rights_of_user_mode(void)
 	memcpy(direct_pointer(frame), arch_user_stop_code, ARCH_CODE_SIZE);
 	*((uint64_t *)direct_pointer(frame) + 8) = 4711;
 	arch_sync_code(direct_pointer(code), size);
-	REQUIRE(test_map(user_code, code, PAGE_SIZE, RX | KELP_ATTR_USER, 0) == KELP_OK);
+	REQUIRE(test_map(user_code, code, PAGE_SIZE, closest(RX | KELP_ATTR_USER), 0) == KELP_OK);
 	for (unsigned level = 0; level < kernel_format.levels; level++) {
 		for (unsigned i = 0; level_has_leaves(level) && i < ARRAY_COUNT(combinations); i++) {
-			kelp_attr_t attributes =
-				kelp_format_closest(&kernel_format, combinations[i]);
+			kelp_attr_t attributes = closest(combinations[i]);
 			struct expectation may = user_may(attributes);
 			uintptr_t va = (uintptr_t)map_around(frame, level, attributes);
 			uint64_t value = 4711;
@@ -256,7 +260,7 @@ static void user_access_is_opened_and_closed(void)
 		test_skip("this CPU does not guard user memory");
 		return;
 	}
-	REQUIRE(test_map(USER_BASE, frame, PAGE_SIZE, RW | KELP_ATTR_USER, 0) == KELP_OK);
+	REQUIRE(test_map(USER_BASE, frame, PAGE_SIZE, closest(RW | KELP_ATTR_USER), 0) == KELP_OK);
 	flags = arch_irq_save();
 	CHECK(test_load(USER_BASE, &value) == PROBE_DENIED);
 	arch_user_access(true);
@@ -274,7 +278,7 @@ static void rights_change_at_once(void)
 	uint64_t value;
 
 	memcpy(direct_pointer(frame), arch_return_code, ARCH_CODE_SIZE);
-	REQUIRE(test_map(TEST_BASE, frame, PAGE_SIZE, kelp_format_closest(&kernel_format, RW), 0) ==
+	REQUIRE(test_map(TEST_BASE, frame, PAGE_SIZE, closest(RW), 0) ==
 		KELP_OK);
 	for (unsigned round = 0; round < 16; round++) {
 		test_note("round", round);
@@ -338,7 +342,7 @@ static void every_memory_type(void)
 
 			if (kernel_format.type_to_index[type] == KELP_TYPE_ABSENT) {
 				CHECK(test_map(TEST_BASE, frame, PAGE_SIZE,
-					       kelp_format_closest(&kernel_format, RW) |
+					       closest(RW) |
 						       KELP_ATTR_TYPE(type), 0) ==
 				      KELP_ERR_UNSUPPORTED);
 				continue;
@@ -371,11 +375,11 @@ static void beyond_48_bits(void)
 		test_note("address", places[i]);
 		if (kernel_format.va_bits <= 48) {
 			/* Not canonical here: refused, and hardware agrees. */
-			CHECK(test_map(places[i], frame, PAGE_SIZE, RW, 0) == KELP_ERR_ADDRESS);
+			CHECK(test_map(places[i], frame, PAGE_SIZE, closest(RW), 0) == KELP_ERR_ADDRESS);
 			CHECK(test_load(places[i], &value) == PROBE_OTHER);
 			continue;
 		}
-		CHECK(test_map(places[i], frame, PAGE_SIZE, RW, 0) == KELP_OK);
+		CHECK(test_map(places[i], frame, PAGE_SIZE, closest(RW), 0) == KELP_OK);
 		CHECK(test_load(places[i], &value) == PROBE_OK && value == 57);
 		kelp_flush_begin(&flush, &kernel_space);
 		CHECK(kelp_space_unmap(&flush, places[i], PAGE_SIZE, KELP_STRICT) == KELP_OK);

@@ -97,6 +97,7 @@ static void put_number(struct output *out, const struct conversion *how, uint64_
 	put_field(out, how, digits + at, sizeof(digits) - at);
 }
 
+/* All of a conversion but its letter and '*', which takes an argument. */
 static const char *parse_conversion(const char *at, struct conversion *how)
 {
 	*how = (struct conversion){.precision = UINT32_MAX};
@@ -139,6 +140,10 @@ size_t format_text_va(char *buffer, size_t size, const char *format, va_list arg
 			continue;
 		}
 		at = parse_conversion(at + 1, &how);
+		if (*at == '*') {
+			how.precision = (unsigned)va_arg(arguments, int);
+			at++;
+		}
 		switch (*at) {
 		case 'c': {
 			char c = (char)va_arg(arguments, int);

@@ -63,6 +63,9 @@ uint64_t memory_map_limit(struct memory_map *map, kelp_paddr_t last);
 const char *memory_kind_name(enum memory_kind kind);
 uint64_t memory_map_total(const struct memory_map *map, enum memory_kind kind);
 
+/* One line per range of boot_info.map. */
+void boot_print_map(void);
+
 /*
  * Command line: words separated by blanks. True if `word` is there, or, when it ends with '=',
  * begins one; the rest of that word is copied to `value` if that is not NULL.

@@ -10,7 +10,7 @@
 #include <base.h>
 
 /*
- * Formatted text to the console: %c %s %d %i %u %x %p %%, with -, 0, width, .precision (for %s)
+ * Formatted text to the console: %c %s %d %i %u %x %p %%, with -, 0, width, .precision (for %s, also as *)
  * and the sizes l, ll, z. One call comes out in one piece, whatever other CPUs print.
  * Any phase after console_init(), any context.
  */
@@ -40,6 +40,9 @@ _Noreturn void panic(const char *format, ...) __attribute__((format(printf, 1, 2
 
 /* True once a panic has begun: locks are then broken and nothing is waited for. */
 extern bool panicking;
+
+/* An exception has been reported already: panic() then leaves out the backtrace. */
+extern bool exception_reported;
 
 /* While true, printing goes to the console without its lock (panic, NMI). */
 void print_unlocked(bool on);

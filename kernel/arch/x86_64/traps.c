@@ -7,6 +7,9 @@
 #include <thread.h>
 #include <vm.h>
 
+/* vectors.S knows it as FRAME_RIP. */
+_Static_assert(offsetof(struct trap_frame, rip) == 136, "FRAME_RIP");
+
 /* SDM volume 3A, table 6-1. */
 static const char *const exception_names[VECTOR_EXCEPTIONS] = {
 	[0] = "divide error",
@@ -201,10 +204,11 @@ static void exception(struct trap_frame *frame)
 	if (frame->vector == VECTOR_PAGE_FAULT)
 		print_page_fault(frame->code, address);
 	if (frame->vector == VECTOR_DOUBLE_FAULT) {
-		kprintf("  the stack pointer is in: %s\n", vm_describe(frame->rsp));
+		kprintf("  the stack's next word is in: %s\n", vm_describe(frame->rsp - 8u));
 		vm_print_walk(&kernel_space, frame->rsp - 8u);
 	}
 	backtrace_from(frame->rip, frame->rbp);
+	exception_reported = true;
 	panic("%s", name ? name : "reserved exception");
 }
 

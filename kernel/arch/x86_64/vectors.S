@@ -7,6 +7,9 @@
  */
 #include <machine/layout.h>
 
+/* offsetof(struct trap_frame, rip) */
+#define FRAME_RIP 136
+
 	.text
 	.balign 16
 	.globl vector_entries
@@ -43,10 +46,13 @@ vector_common:
 	cmpb $0, has_smap(%rip)
 	je 1f
 	clac
+	/* For backtraces it looks as if the interrupted code had called us. */
 1:	movq %rsp, %rdi
-	/* A frame pointer chain that ends here: the report starts a new one from the frame. */
-	xorl %ebp, %ebp
+	pushq FRAME_RIP(%rdi)
+	pushq %rbp
+	movq %rsp, %rbp
 	call trap_dispatch
+	addq $16, %rsp
 	.globl trap_return
 trap_return:
 	popq %r15

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * story: the whole of Holdfast in one go, without a keypress: `make run`.
+ */
+#ifndef HOLDFAST_STORY_H
+#define HOLDFAST_STORY_H
+
+#include <base.h>
+
+/*
+ * Tells it, and ends with lines "report: <key> <value>" that the host turns into report.json.
+ * True if all held.
+ */
+bool story(void);
+
+/* Times the mapping operations and prints nanoseconds. */
+void bench_run(void);
+
+#endif
