@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+#
+# The simulated machine and its tests: tests/sim/*.c, each a program. The library is built once
+# more for them, with the hw.h of sim/, which reports every entry and invalidation to the machine.
+#
+# $(eval $(call sim,VARIANT,COMPILER,FLAGS,LIBRARY FLAGS)) adds them to TESTS_<variant>.
+
+# The machine knows nothing of Kelp; kelp_port.c binds the two.
+SIM_MACHINE_SOURCES := $(addprefix sim/,cache.c cpu.c invalidate.c judge.c memory.c record.c \
+	tables.c trace.c verdict.c walk_x86.c walk_arm64.c walk_riscv.c walk_fake.c)
+SIM_SOURCES := $(SIM_MACHINE_SOURCES) sim/kelp_port.c
+SIM_TESTS := $(sort $(wildcard tests/sim/*.c))
+SIM_PROGRAM_SOURCES := $(sort $(wildcard tests/sim/programs/*.c examples/simulated/pages.c))
+
+define sim
+SIM_FLAGS_$(1) := -Isim $(INCLUDES) -g $(3) $(4)
+SIM_OBJECTS_$(1) := $(patsubst %.c,$(BUILD)/$(1)/sim/%.o,$(LIBRARY_SOURCES) \
+	$(SUPPORT_LIBRARY_SOURCES) $(SIM_SOURCES) $(SIM_PROGRAM_SOURCES) tests/common/formats.c)
+TESTS_$(1) += $(patsubst %.c,$(BUILD)/$(1)/%,$(SIM_TESTS))
+
+$(BUILD)/$(1)/sim/%.o: %.c $(BUILD)/$(1)/flags
+	$$(call say,CC,$$@)
+	@mkdir -p $$(@D)
+	$(Q)$(2) $$(SIM_FLAGS_$(1)) $(HOSTED_FLAGS) $(if $(filter $(GCC),$(2)),$(HOSTED_FLAGS_GCC)) -MMD -MP -c $$< -o $$@
+
+$(BUILD)/$(1)/libkelp-sim.a: $$(SIM_OBJECTS_$(1))
+	$$(call say,AR,$$@)
+	$(Q)rm -f $$@ && $(AR) rcsD $$@ $$^
+
+$(patsubst %.c,$(BUILD)/$(1)/%,$(SIM_TESTS)): $(BUILD)/$(1)/%: $(BUILD)/$(1)/sim/%.o $(BUILD)/$(1)/libkelp-sim.a
+	$$(call say,LINK,$$@)
+	@mkdir -p $$(@D)
+	$(Q)$(2) $$(SIM_FLAGS_$(1)) $$^ -lcmocka -o $$@
+endef
+
+$(eval $(call sim,release,$(CLANG),-O2))
+$(eval $(call sim,clang,$(CLANG),-O2,$(CHECKED)))
+$(eval $(call sim,gcc,$(GCC),-O2,$(CHECKED)))
+$(eval $(call sim,asan,$(CLANG),-O1 $(SANITIZE_ADDRESS),$(CHECKED)))
