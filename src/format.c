@@ -86,30 +86,23 @@ static kelp_attr_t closest_type(const struct kelp_format *format, kelp_attr_t wa
 	return count == 1 ? KELP_ATTR_TYPE(only) : wanted & KELP_ATTR_TYPE_MASK;
 }
 
+static bool encodes(const struct kelp_format *format, kelp_attr_t attr)
+{
+	uint64_t entry;
+
+	return format->ops->leaf(format, 0, 0, attr, false, &entry) == KELP_OK;
+}
+
 kelp_attr_t kelp_format_closest(const struct kelp_format *format, kelp_attr_t wanted)
 {
 	/* What may be dropped where it does not exist; losing any other would change the meaning. */
 	const kelp_attr_t droppable = KELP_ATTR_SOFT | KELP_ATTR_GLOBAL | KELP_ATTR_ACCESSED |
 				      KELP_ATTR_DIRTY;
-	/* What may be added, what is noticed least first. Some rights bring others with them. */
-	static const kelp_attr_t addable[] = {
-		KELP_ATTR_ACCESSED,
-		KELP_ATTR_DIRTY,
-		KELP_ATTR_READ,
-		KELP_ATTR_EXEC,
-	};
-	kelp_attr_t base = wanted & ~(droppable & ~format->attr_mask) & ~KELP_ATTR_TYPE_MASK;
+	kelp_attr_t closest = wanted & ~(droppable & ~format->attr_mask) & ~KELP_ATTR_TYPE_MASK;
 
-	base |= format->attr_always | closest_type(format, wanted);
-	for (unsigned subset = 0; subset < 1u << (sizeof(addable) / sizeof(addable[0])); subset++) {
-		kelp_attr_t attr = base;
-		uint64_t entry;
-
-		for (unsigned i = 0; i < sizeof(addable) / sizeof(addable[0]); i++)
-			if (subset >> i & 1u)
-				attr |= addable[i];
-		if (format->ops->leaf(format, 0, 0, attr, false, &entry) == KELP_OK)
-			return attr;
-	}
-	return base;
+	closest |= format->attr_always | closest_type(format, wanted);
+	/* Some rights do not come without READ, and some formats have no leaf without any right. */
+	if (!encodes(format, closest) && encodes(format, closest | KELP_ATTR_READ))
+		closest |= KELP_ATTR_READ;
+	return closest;
 }

@@ -184,6 +184,7 @@ static void test_closest_cases(void **state)
 		/* What may not be dropped stays, and map refuses it. */
 		{"x86_64-4level", R | KELP_ATTR_SHARED, R | KELP_ATTR_SHARED},
 		{"x86_64-4level-sev", W | KELP_ATTR_SHARED, R | W | KELP_ATTR_SHARED},
+		{"x86_64-4level", R | UINT32_C(0x80000000), R | UINT32_C(0x80000000)},
 	};
 
 	(void)state;
@@ -195,6 +196,22 @@ static void test_closest_cases(void **state)
 			fail_msg("%s: closest to %#x is %#x, expected %#x", cases[i].format,
 				 cases[i].wanted, closest, cases[i].closest);
 	}
+}
+
+/* What no instance of the list lacks: history, GLOBAL, and every type that a chain ends in. */
+static void test_closest_poor(void **state)
+{
+	const kelp_attr_t gone = G | KELP_ATTR_ACCESSED | KELP_ATTR_DIRTY | KELP_ATTR_SOFT3;
+	struct kelp_format f = *test_format_named("fake");
+
+	(void)state;
+	f.attr_mask &= ~gone;
+	assert_int_equal(kelp_format_closest(&f, R | W | gone), R | W);
+	assert_int_equal(kelp_format_closest(&f, R | KELP_ATTR_SOFT2 | gone), R | KELP_ATTR_SOFT2);
+	f.type_to_index[KELP_TYPE_DEVICE] = KELP_TYPE_ABSENT;
+	assert_int_equal(kelp_format_closest(&f, R | T(DEVICE)), R | T(DEVICE_STRICT));
+	f.type_to_index[KELP_TYPE_DEVICE_STRICT] = KELP_TYPE_ABSENT;
+	assert_int_equal(kelp_format_closest(&f, R | G | T(DEVICE)), R | T(DEVICE));
 }
 
 static void test_status(void **state)
@@ -233,7 +250,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ranges),        cmocka_unit_test(test_frames),
 		cmocka_unit_test(test_closest_laws),  cmocka_unit_test(test_closest_cases),
-		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_closest_poor),  cmocka_unit_test(test_status),
 	};
 
 	return cmocka_run_group_tests_name("format common", tests, NULL, NULL);

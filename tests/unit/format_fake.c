@@ -166,9 +166,11 @@ static void test_always_broken(void **state)
 			assert_int_equal(f->ops->leaf(f, level, 0, R, false, &a), KELP_OK);
 			assert_int_equal(f->ops->leaf(f, level, span, R, false, &b), KELP_OK);
 			assert_false(f->ops->can_replace(f, level, a, b));
-			assert_int_equal(f->ops->leaf(f, level, 0, R | T(DEVICE), false, &b),
-					 KELP_OK);
-			assert_false(f->ops->can_replace(f, level, a, b));
+			for (unsigned type = 1; type < KELP_MEMORY_TYPES; type++) {
+				if (f->ops->leaf(f, level, 0, R | KELP_ATTR_TYPE(type), false,
+						 &b) == KELP_OK)
+					assert_false(f->ops->can_replace(f, level, a, b));
+			}
 		}
 		assert_int_equal(f->ops->leaf(f, 0, 0, R, true, &a), KELP_OK);
 		assert_int_equal(f->ops->leaf(f, 0, 0x1000, R, true, &b), KELP_OK);
