@@ -13,6 +13,7 @@
  *   this_cpu, current_thread        need interrupts or preemption off, and nothing, respectively
  *   arch_set_current_thread
  *   arch_ticks                      a counter that all CPUs agree on
+ *   arch_device_fence               orders memory and device registers, see drivers/mmio.h
  *   arch_stack_frame                the current frame pointer, for backtraces
  */
 #ifndef HOLDFAST_ARCH_H
@@ -28,7 +29,7 @@
 struct cpu;
 struct thread;
 
-/* ---- starting, in the order of the calls ------------------------------------------------ */
+/* ---- starting, in the order of the calls ------------------------------------------------- */
 
 /* Console, boot CPU's struct, exception vectors. Nothing allocated, nothing printed. */
 void arch_init_early(void);
@@ -60,7 +61,7 @@ void arch_init_interrupts(void);
 /* One line per fact about the CPU worth telling: name, paging mode, protections. */
 void arch_describe_cpu(void);
 
-/* ---- CPUs ----------------------------------------------------------------------------------- */
+/* ---- CPUs -------------------------------------------------------------------------------- */
 
 /* Hardware ids of the CPUs that may be started, the boot CPU first. Returns how many. */
 unsigned arch_list_cpus(uint32_t *hardware_id, unsigned limit);
@@ -77,12 +78,12 @@ void arch_interrupt_cpu(struct cpu *cpu);
 /* Stops all others for good, from whatever they do. For panic. */
 void arch_stop_other_cpus(void);
 
-/* ---- memory ----------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------ */
 
 /* Instruction fetches see what was stored in [start, start + size). */
 void arch_sync_code(void *start, size_t size);
 
-/* ---- threads ------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------- */
 
 /* A new thread begins in thread_begin() with interrupts off. */
 void arch_context_init(struct arch_context *context, void *stack_top);
@@ -91,7 +92,7 @@ void arch_context_switch(struct arch_context *from, struct arch_context *to);
 /* Continues in `entry` on another stack and never returns. */
 _Noreturn void arch_call_on_stack(void *stack_top, void (*entry)(void));
 
-/* ---- time ------------------------------------------------------------------------------------ */
+/* ---- time -------------------------------------------------------------------------------- */
 
 /* Ticks of arch_ticks() in a second. Known after arch_init_interrupts(). */
 uint64_t arch_ticks_per_second(void);
@@ -99,7 +100,7 @@ uint64_t arch_ticks_per_second(void);
 /* This CPU calls timer_interrupt() at the given tick or soon after; UINT64_MAX: not at all. */
 void arch_timer_set(uint64_t tick);
 
-/* ---- traps ------------------------------------------------------------------------------------- */
+/* ---- traps ------------------------------------------------------------------------------- */
 
 void arch_print_registers(const struct trap_frame *frame);
 /* Where it happened, and the frame pointer there. */
@@ -155,7 +156,14 @@ extern const uint8_t arch_return_code[], arch_user_stop_code[];
 bool arch_provoke_fault(const char *kind);
 extern const char arch_fault_kinds[];
 
-/* ---- ending -------------------------------------------------------------------------------- */
+/* ---- devices ----------------------------------------------------------------------------- */
+
+/* I/O ports of 1, 2 or 4 bytes. Where an architecture has none the last two do nothing. */
+bool arch_has_ports(void);
+uint32_t arch_port_read(uint16_t port, unsigned size);
+void arch_port_write(uint16_t port, unsigned size, uint32_t value);
+
+/* ---- ending ------------------------------------------------------------------------------ */
 
 /* Tells QEMU's exit device, if the command line says there is one. Returns if there is not. */
 void arch_exit_to_host(bool success);

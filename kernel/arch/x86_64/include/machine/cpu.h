@@ -104,6 +104,12 @@ static inline void arch_wait(void)
 	__asm__ volatile("sti; hlt" ::: "memory");
 }
 
+/* Loads and stores of memory and of registers already keep the order we need (SDM 8.2.2). */
+static inline void arch_device_fence(void)
+{
+	__asm__ volatile("" ::: "memory");
+}
+
 /* GS points to struct cpu, whose first members are itself and its thread. */
 static inline struct cpu *this_cpu(void)
 {

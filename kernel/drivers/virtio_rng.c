@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/* virtio_rng: the entropy device (V5.4): one queue, and every buffer comes back with random bytes. */
+#include "drivers_private.h"
+
+#include <drivers/random.h>
+#include <drivers/virtio.h>
+#include <drivers/wait.h>
+
+#include <frames.h>
+#include <lock.h>
+#include <print.h>
+#include <thread.h>
+#include <vm.h>
+
+#define PATIENCE_MICROSECONDS 30000000u
+
+static struct {
+	struct virtio_device virtio;
+	struct virtio_queue queue;
+	const char *state;     /* NULL: it works */
+	kelp_paddr_t page;     /* what the device writes */
+	struct spinlock lock;  /* over the queue and all below */
+	bool busy;             /* somebody's request is under way */
+	bool done;
+	uint32_t length;       /* how much the device wrote */
+	struct thread *waiter;
+	struct random_health health;
+	struct random_stats stats;
+} rng = {
+	.state = "there is no entropy device (QEMU: -device virtio-rng-pci)",
+	.lock = SPINLOCK("rng"),
+};
+
+/* Takes what the device has finished. */
+static bool reap(void *context)
+{
+	unsigned long flags = spin_lock_irqsave(&rng.lock);
+	uint32_t length;
+	bool done;
+
+	(void)context;
+	if (rng.virtio.running && virtio_queue_take(&rng.queue, &length)) {
+		rng.length = length;
+		rng.done = true;
+		if (rng.waiter)
+			thread_wake(rng.waiter);
+	}
+	done = rng.done;
+	spin_unlock_irqrestore(&rng.lock, flags);
+	return done;
+}
+
+static void interrupt(void *context)
+{
+	(void)reap(context);
+}
+
+/* One request at a time: the page is one, and so is the health of the source. */
+static bool claim(void *context)
+{
+	unsigned long flags = spin_lock_irqsave(&rng.lock);
+	bool free = !rng.busy;
+
+	(void)context;
+	if (free)
+		rng.busy = true;
+	spin_unlock_irqrestore(&rng.lock, flags);
+	return free;
+}
+
+static void unclaim(void)
+{
+	unsigned long flags = spin_lock_irqsave(&rng.lock);
+
+	rng.busy = false;
+	spin_unlock_irqrestore(&rng.lock, flags);
+}
+
+static bool give_up(const char *why)
+{
+	unsigned long flags = spin_lock_irqsave(&rng.lock);
+
+	rng.state = why;
+	kprintf("%s: %s; it is not used any more\n", rng.virtio.name, why);
+	virtio_stop(&rng.virtio);
+	(void)virtio_queue_abandon(&rng.queue);
+	spin_unlock_irqrestore(&rng.lock, flags);
+	return false;
+}
+
+/* Asks for up to `size` bytes (at most a page) and waits. We have claimed the device. */
+static bool ask(uint32_t size)
+{
+	const struct virtio_buffer buffer = {rng.page, size};
+	unsigned long flags = spin_lock_irqsave(&rng.lock);
+
+	rng.done = false;
+	rng.waiter = current_thread();
+	(void)virtio_queue_add(&rng.queue, &buffer, 0, 1, &rng);
+	virtio_queue_notify(&rng.queue);
+	spin_unlock_irqrestore(&rng.lock, flags);
+	if (!device_wait(reap, NULL, rng.queue.has_irq, PATIENCE_MICROSECONDS))
+		return give_up("no answer for 30 s");
+	rng.waiter = NULL;
+	if (rng.length == 0 || rng.length > size)
+		return give_up("it says that it wrote more than it could, or nothing");
+	if (!random_health_check(&rng.health, direct_pointer(rng.page), rng.length))
+		return give_up("what it gives is not random (SP 800-90B 4.4)");
+	rng.stats.requests++;
+	rng.stats.bytes += rng.length;
+	return true;
+}
+
+static bool fill(uint8_t *buffer, size_t size)
+{
+	uint8_t *page = direct_pointer(rng.page);
+
+	while (size && !rng.state) {
+		if (!ask((uint32_t)min_u64(size, PAGE_SIZE)))
+			return false;
+		memcpy(buffer, page, rng.length);
+		memset(page, 0, rng.length);
+		buffer += rng.length;
+		size -= rng.length;
+	}
+	return size == 0;
+}
+
+bool random_bytes(void *buffer, size_t size)
+{
+	bool filled;
+
+	/* Whoever is before us gives up after its patience at the latest. */
+	if (rng.state || !device_wait(claim, NULL, false, 2u * PATIENCE_MICROSECONDS)) {
+		memset(buffer, 0, size);
+		return false;
+	}
+	filled = fill(buffer, size);
+	unclaim();
+	if (!filled)
+		memset(buffer, 0, size);
+	return filled;
+}
+
+bool random_available(void)
+{
+	return !rng.state;
+}
+
+const char *random_source(void)
+{
+	return rng.state ? rng.state : rng.virtio.name;
+}
+
+void random_stats(struct random_stats *stats)
+{
+	*stats = rng.stats;
+}
+
+/* ---- life -------------------------------------------------------------------------------- */
+
+#define STOPPED "the entropy device is stopped"
+
+static bool bring_up(void)
+{
+	if (!virtio_negotiate(&rng.virtio, 0, 0) ||
+	    !virtio_queue_open(&rng.queue, &rng.virtio, 0, 1, interrupt, NULL))
+		return false;
+	virtio_start(&rng.virtio);
+	return true;
+}
+
+void random_stop(void)
+{
+	if (rng.state || !device_wait(claim, NULL, false, 2u * PATIENCE_MICROSECONDS))
+		return;
+	if (!rng.state) {
+		rng.state = STOPPED;
+		virtio_stop(&rng.virtio);
+	}
+	unclaim();
+}
+
+bool random_restart(void)
+{
+	if (!rng.state || strcmp(rng.state, STOPPED))
+		return !rng.state;
+	rng.state = bring_up() ? NULL : "the entropy device did not come back";
+	return !rng.state;
+}
+
+void virtio_rng_probe(struct pci_device *pci)
+{
+	if (rng.page)
+		return; /* one is enough */
+	if (!frames_take_zeroed(0, FRAME_ANYWHERE, &rng.page)) {
+		rng.state = "no memory for the entropy device";
+		return;
+	}
+	if (!virtio_open(&rng.virtio, pci) || !bring_up()) {
+		rng.state = "the entropy device does not work";
+		return;
+	}
+	rng.state = NULL;
+	kprintf("%s: %s\n", rng.virtio.name, rng.queue.has_irq ? "MSI-X" : "polled");
+}

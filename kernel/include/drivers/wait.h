@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* wait: until a device has done something, whatever context one is in. */
+#ifndef HOLDFAST_DRIVERS_WAIT_H
+#define HOLDFAST_DRIVERS_WAIT_H
+
+#include <base.h>
+
+/* True where the caller may sleep: a thread with interrupts and preemption on. */
+bool device_may_sleep(void);
+
+/*
+ * Waits until `done` says so, at most `microseconds`. With `interrupts` an interrupt handler
+ * wakes the caller with thread_wake(); should one be lost, `done` is asked now and then all the
+ * same. Without, or where the caller may not sleep, `done` is asked again and again, other
+ * threads running in between if they can. Returns what `done` said last.
+ */
+bool device_wait(bool (*done)(void *context), void *context, bool interrupts,
+		 uint64_t microseconds);
+
+#endif
