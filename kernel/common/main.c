@@ -4,6 +4,7 @@
 #include <arch.h>
 #include <boot.h>
 #include <cpu.h>
+#include <drivers/devices.h>
 #include <frames.h>
 #include <monitor.h>
 #include <port.h>
@@ -27,7 +28,7 @@ static void read_boot_info(void)
 		kprintf("boot: %s of RAM lie beyond the direct map and go unused\n",
 			size_text(text, dropped));
 	if (boot_info.map.lost)
-		kprintf("boot: %u ranges of the memory map were too many, their memory goes unused\n",
+		kprintf("boot: %u ranges of the memory map were too many and go unused\n",
 			boot_info.map.lost);
 	boot_print_map();
 	if (!memory_map_total(&boot_info.map, MEMORY_RAM))
@@ -82,7 +83,8 @@ _Noreturn static void end(bool success)
 
 /*
  * The command line says what comes then: `story` and `test` run through and end; `run=<command>`
- * runs one of the monitor's (with _ for blanks); otherwise the monitor waits for somebody.
+ * runs one of the monitor's (with _ for blanks) and ends, or, with `stay`, does not; then the
+ * monitor waits for somebody.
  */
 static void main_thread(void)
 {
@@ -90,6 +92,7 @@ static void main_thread(void)
 	unsigned online = cpus_start((unsigned)command_line_number("cpus=", CPUS_MAX));
 
 	kprintf("cpus: %u of %u online\n", online, cpu_count);
+	devices_init();
 	say_where_we_are();
 	if (command_line_has("story", NULL, 0))
 		end(story());
@@ -100,7 +103,9 @@ static void main_thread(void)
 	if (command_line_has("run=", command, sizeof(command))) {
 		for (char *at = command; *at; at++)
 			*at = *at == '_' ? ' ' : *at;
-		end(monitor_run(command));
+		if (!command_line_has("stay", NULL, 0))
+			end(monitor_run(command));
+		(void)monitor_run(command);
 	}
 	monitor();
 }

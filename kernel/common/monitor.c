@@ -4,6 +4,7 @@
 
 #include <acpi.h>
 #include <cpu.h>
+#include <drivers/commands.h>
 #include <frames.h>
 #include <irq.h>
 #include <port.h>
@@ -43,7 +44,7 @@ bool monitor_number(const char *text, uint64_t *number)
 	return *text == '\0';
 }
 
-/* ---- looking ------------------------------------------------------------------------------------ */
+/* ---- looking ----------------------------------------------------------------------------- */
 
 static bool run_help(unsigned count, char **word)
 {
@@ -160,7 +161,8 @@ static bool run_leaves(unsigned count, char **word)
 static bool run_cpus(unsigned count, char **word)
 {
 	(void)count, (void)word;
-	kprintf("  cpu id  state   thread     queue  switches  migrations  timer   answered (spinning)\n");
+	kprintf("  cpu id  state   thread     queue  switches  migrations  timer  "
+		" answered (spinning)\n");
 	for (unsigned i = 0; i < cpu_count; i++) {
 		const struct cpu *c = cpus[i];
 
@@ -192,7 +194,8 @@ static bool run_flushes(unsigned count, char **word)
 		(unsigned long long)p->shootdowns, (unsigned long long)p->ranges,
 		(unsigned long long)p->flushes_of_everything,
 		(unsigned long long)p->flushes_of_tables);
-	kprintf("interrupts sent %llu, saved by mail already waiting %llu, %llu us each on average\n",
+	kprintf("interrupts sent %llu, saved by mail already waiting %llu, "
+		"%llu us each on average\n",
 		(unsigned long long)sent, (unsigned long long)saved,
 		(unsigned long long)(p->shootdowns
 			? ticks_to_microseconds(p->shootdown_ticks) / p->shootdowns : 0));
@@ -202,7 +205,7 @@ static bool run_flushes(unsigned count, char **word)
 	return true;
 }
 
-/* ---- touching ------------------------------------------------------------------------------------ */
+/* ---- touching ---------------------------------------------------------------------------- */
 
 static const char *const probe_text[] = {
 	[PROBE_OK] = "done",
@@ -240,8 +243,9 @@ static bool run_poke(unsigned count, char **word)
 
 	if (count != 3 || !monitor_number(word[1], &va) || !monitor_number(word[2], &value))
 		return false;
+	va = align_down(va, 8);
 	kprintf("  %016llx: %s\n", (unsigned long long)va,
-		probe_text[arch_probe(PROBE_STORE, (uintptr_t)align_down(va, 8), 8, &value).result]);
+		probe_text[arch_probe(PROBE_STORE, (uintptr_t)va, 8, &value).result]);
 	return true;
 }
 
@@ -255,7 +259,7 @@ static bool run_fault(unsigned count, char **word)
 	return count == 1;
 }
 
-/* ---- doing ---------------------------------------------------------------------------------------- */
+/* ---- doing ------------------------------------------------------------------------------- */
 
 static bool run_test(unsigned count, char **word)
 {
@@ -308,6 +312,9 @@ const struct monitor_command monitor_commands[] = {
 	{"peek", "<va> [<count>]", "loads 8-byte words; survives faults", run_peek},
 	{"poke", "<va> <value>", "stores one; survives faults", run_poke},
 	{"fault", "<kind>", "brings a fault about for real (ends in panic)", run_fault},
+	{"pci", "[details]", "devices on PCI", run_pci},
+	{"disk", "[<n> <block> [<count>]]", "disks, or blocks of one in hexadecimal", run_disk},
+	{"random", "[<bytes>]", "bytes from the entropy device", run_random},
 	{"bench", "", "times the mapping operations", run_bench},
 	{"test", "[<part of name>]", "runs the tests", run_test},
 	{"dump", "", "every leaf, as QEMU's monitor prints them", run_dump},

@@ -53,7 +53,7 @@ bool test_failed(void)
 	return failures != 0;
 }
 
-/* ---- help for tests -------------------------------------------------------------------------- */
+/* ---- help for tests ---------------------------------------------------------------------- */
 
 enum kelp_status test_map(kelp_vaddr_t va, kelp_paddr_t pa, uint64_t size, kelp_attr_t attributes,
 			  uint32_t flags)
@@ -133,7 +133,7 @@ uint64_t test_random(uint64_t *state)
 	return *state;
 }
 
-/* ---- the runner ------------------------------------------------------------------------------- */
+/* ---- the runner -------------------------------------------------------------------------- */
 
 /* Frames that are free, or in the tables of the kernel's space: constant over a test. */
 static uint64_t frames_accounted(void)
@@ -211,6 +211,8 @@ struct test_result tests_run(const char *filter)
 		{mmu_tests, mmu_test_count},
 		{space_tests, space_test_count},
 		{smp_tests, smp_test_count},
+		{device_tests, device_test_count},
+		{disk_tests, disk_test_count},
 	};
 	struct test_result result = {.first_microseconds = time_microseconds()};
 	unsigned number = 0;

@@ -21,7 +21,9 @@ struct test {
 
 /* Each file of tests has one of these; test.c lists them. */
 extern const struct test mmu_tests[], space_tests[], smp_tests[], kernel_tests[];
+extern const struct test device_tests[], disk_tests[];
 extern const unsigned mmu_test_count, space_test_count, smp_test_count, kernel_test_count;
+extern const unsigned device_test_count, disk_test_count;
 
 struct test_result {
 	unsigned passed, failed, skipped;
@@ -54,7 +56,7 @@ bool test_failed(void);
 		}                                                                                  \
 	} while (0)
 
-/* ---- help for tests ------------------------------------------------------------------------- */
+/* ---- help for tests ---------------------------------------------------------------------- */
 
 /* Map, unmap and protect in the kernel's space, with a gather of their own. */
 enum kelp_status test_map(kelp_vaddr_t va, kelp_paddr_t pa, uint64_t size, kelp_attr_t attributes,
