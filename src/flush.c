@@ -21,6 +21,7 @@ void kelp_flush_begin(struct kelp_flush *flush, struct kelp_space *space)
 	flush->state = KELP_FLUSH_OPEN;
 	flush->intact_count = 0;
 	flush->cursor_entries = 0;
+	flush->run_next = KELP_FLUSH_NO_RUN;
 	flush->retired = 0;
 	flush->overflow = 0;
 	clear_request(flush);
@@ -30,7 +31,8 @@ void kelp_flush_begin(struct kelp_flush *flush, struct kelp_space *space)
 
 bool kelp_flush_is_empty(const struct kelp_flush *flush)
 {
-	return flush->request.count == 0 && flush->request.flags == 0 && flush->retired == 0 &&
+	return flush->request.count == 0 && flush->request.flags == 0 &&
+	       flush->run_next == KELP_FLUSH_NO_RUN && flush->retired == 0 &&
 	       flush->intact_count == 0;
 }
 
@@ -60,14 +62,12 @@ static void join_nearest(struct kelp_flush_request *request, kelp_vaddr_t first,
 		nearest->stride_shift = stride_shift;
 }
 
-void kelp_flush_add(struct kelp_flush *flush, kelp_vaddr_t first, kelp_vaddr_t last,
-		    uint32_t stride_shift, uint32_t flags)
+/* [first, last] joins the range it touches, or becomes one of its own. */
+static void add_range(struct kelp_flush *flush, kelp_vaddr_t first, kelp_vaddr_t last,
+		      uint32_t stride_shift)
 {
 	struct kelp_flush_request *request = &flush->request;
 
-	KELP_ASSERT_ALWAYS(flush->space->port, flush->state == KELP_FLUSH_OPEN,
-			   "kelp_flush_add: the gather is not open");
-	request->flags |= flags;
 	if (request->flags & KELP_FLUSH_ALL)
 		return;
 	for (uint32_t i = 0; i < request->count; i++) {
@@ -94,12 +94,34 @@ void kelp_flush_add(struct kelp_flush *flush, kelp_vaddr_t first, kelp_vaddr_t l
 		(struct kelp_flush_range){.first = first, .last = last, .stride_shift = stride_shift};
 }
 
-enum kelp_status kelp_flush_add_leaf(struct kelp_flush *flush, kelp_vaddr_t va,
-				     uint32_t stride_shift, uint32_t flags)
+static void end_run(struct kelp_flush *flush)
 {
-	kelp_flush_gather(flush, va, va + ((UINT64_C(1) << stride_shift) - 1u), stride_shift,
-			  flags);
+	kelp_vaddr_t first = flush->run_first;
+	kelp_vaddr_t last = flush->run_next - 1u;
+
+	if (flush->run_next == KELP_FLUSH_NO_RUN)
+		return;
+	flush->run_next = KELP_FLUSH_NO_RUN;
+	add_range(flush, first, last, flush->space->format->page_shift);
+}
+
+enum kelp_status kelp_flush_begin_run(struct kelp_flush *flush, kelp_vaddr_t va, uint32_t flags)
+{
+	end_run(flush);
+	flush->run_first = va;
+	flush->run_next = va + (UINT64_C(1) << flush->space->format->page_shift);
+	flush->request.flags |= flags;
 	return KELP_OK;
+}
+
+void kelp_flush_add(struct kelp_flush *flush, kelp_vaddr_t first, kelp_vaddr_t last,
+		    uint32_t stride_shift, uint32_t flags)
+{
+	KELP_ASSERT_ALWAYS(flush->space->port, flush->state == KELP_FLUSH_OPEN,
+			   "kelp_flush_add: the gather is not open");
+	end_run(flush);
+	flush->request.flags |= flags;
+	add_range(flush, first, last, stride_shift);
 }
 
 /* True when single invalidations would cost more than starting over. */
@@ -190,6 +212,7 @@ void kelp_flush_now(struct kelp_flush *flush)
 
 	KELP_ASSERT_ALWAYS(port, flush->state == KELP_FLUSH_OPEN,
 			   "kelp_flush: the gather is not open: begin it, and commit it once");
+	end_run(flush);
 	if (request->count > 0 || request->flags != 0) {
 		if (beyond_threshold(request))
 			request->flags |= KELP_FLUSH_ALL;

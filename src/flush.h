@@ -10,31 +10,23 @@
 #define KELP_FLUSH_OPEN   UINT32_C(0x6b656c70)
 #define KELP_FLUSH_CLOSED UINT32_C(0)
 
-/* The common case of kelp_flush_add(): true when the range continued the last one. */
-static inline bool kelp_flush_continue(struct kelp_flush *flush, kelp_vaddr_t first,
-				       kelp_vaddr_t last, uint32_t stride_shift, uint32_t flags)
-{
-	struct kelp_flush_range *range = &flush->request.range[flush->request.count - 1u];
+#define KELP_FLUSH_NO_RUN UINT64_C(1)
 
-	if (__builtin_expect(flush->request.count == 0 || range->last + 1u != first ||
-				     first == 0 || range->stride_shift != stride_shift,
-			     0))
+/*
+ * True when the page at `va` continues the run of single pages: the whole cost of the gather for
+ * a caller that unmaps page after page.
+ */
+static inline bool kelp_flush_continue(struct kelp_flush *flush, kelp_vaddr_t va, uint64_t size)
+{
+	/* A run that ended with the last page of the address space does not go on at 0. */
+	if (__builtin_expect(flush->run_next != va || va == 0, 0))
 		return false;
-	range->last = last;
-	flush->request.flags |= flags;
+	flush->run_next = va + size;
 	return true;
 }
 
-/* kelp_flush_add() of one leaf; returns KELP_OK, so that an operation can end with it. */
-enum kelp_status kelp_flush_add_leaf(struct kelp_flush *flush, kelp_vaddr_t va,
-				     uint32_t stride_shift, uint32_t flags);
-
-static inline void kelp_flush_gather(struct kelp_flush *flush, kelp_vaddr_t first,
-				     kelp_vaddr_t last, uint32_t stride_shift, uint32_t flags)
-{
-	if (!kelp_flush_continue(flush, first, last, stride_shift, flags))
-		kelp_flush_add(flush, first, last, stride_shift, flags);
-}
+/* Ends the run there is, and begins one with the page at `va`. */
+enum kelp_status kelp_flush_begin_run(struct kelp_flush *flush, kelp_vaddr_t va, uint32_t flags);
 
 /*
  * Notes that tables were unlinked: cursors into them are void. The pages themselves go onto

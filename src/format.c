@@ -95,7 +95,7 @@ static bool encodes(const struct kelp_format *format, kelp_attr_t attr)
 
 kelp_attr_t kelp_format_closest(const struct kelp_format *format, kelp_attr_t wanted)
 {
-	/* What may be dropped where it does not exist; losing any other would change the meaning. */
+	/* What may be dropped where it does not exist; any other would change the meaning. */
 	const kelp_attr_t droppable = KELP_ATTR_SOFT | KELP_ATTR_GLOBAL | KELP_ATTR_ACCESSED |
 				      KELP_ATTR_DIRTY;
 	kelp_attr_t closest = wanted & ~(droppable & ~format->attr_mask) & ~KELP_ATTR_TYPE_MASK;

@@ -53,7 +53,7 @@ enum kelp_status kelp_space_adopt(struct kelp_space *space, const struct kelp_fo
 		return KELP_ERR_ADDRESS;
 	setup(space, format, port, flags | ADOPTED_ROOT);
 	space->root = root;
-	return KELP_SPACE_CALL(space, adopt, space, table_limit);
+	return KELP_SPACE_CALL(space, check_adopted, space, table_limit);
 }
 
 void kelp_space_destroy(struct kelp_space *space)
@@ -86,6 +86,14 @@ void kelp_space_set_flush_threshold(struct kelp_space *space, uint32_t pages)
 	space->flush_threshold = pages;
 }
 
+void kelp_space_cancel(struct kelp_change *change)
+{
+	kelp_pages_cancel(change->flush->space, change);
+}
+
+#ifndef KELP_SINGLE_FORMAT
+/* The instantiations define these themselves when there is only one. */
+
 enum kelp_status kelp_space_map(struct kelp_flush *flush, kelp_vaddr_t va, kelp_paddr_t pa,
 				uint64_t size, kelp_attr_t attributes, uint32_t flags)
 {
@@ -107,9 +115,7 @@ enum kelp_status kelp_space_protect(struct kelp_flush *flush, kelp_vaddr_t va, u
 enum kelp_status kelp_space_populate(struct kelp_flush *flush, kelp_vaddr_t va, uint64_t size,
 				     unsigned leaf_shift, uint32_t flags)
 {
-	if (flags != 0)
-		return KELP_ERR_ARGUMENT;
-	return KELP_SPACE_CALL(flush->space, populate, flush, va, size, leaf_shift);
+	return KELP_SPACE_CALL(flush->space, populate, flush, va, size, leaf_shift, flags);
 }
 
 enum kelp_status kelp_space_split(struct kelp_flush *flush, kelp_vaddr_t va, uint64_t size,
@@ -140,11 +146,6 @@ void kelp_space_commit(struct kelp_change *change)
 	KELP_SPACE_CALL(change->flush->space, commit, change);
 }
 
-void kelp_space_cancel(struct kelp_change *change)
-{
-	kelp_pages_cancel(change->flush->space, change);
-}
-
 enum kelp_status kelp_space_query(const struct kelp_space *space, kelp_vaddr_t va,
 				  struct kelp_mapping *mapping)
 {
@@ -162,3 +163,5 @@ enum kelp_status kelp_space_walk(const struct kelp_space *space, kelp_vaddr_t va
 {
 	return KELP_SPACE_CALL(space, walk, space, va, size, flags, visitor, context);
 }
+
+#endif

@@ -87,7 +87,7 @@ static void unmap_commit(struct edit *edit, void *table, unsigned level, kelp_va
 		va = end + 1u;
 	}
 	if (run)
-		kelp_flush_gather(edit->flush, run_first, run_last, F(shift)(level),
+		kelp_flush_add(edit->flush, run_first, run_last, F(shift)(level),
 				  run_global ? KELP_FLUSH_GLOBAL : 0);
 }
 
@@ -287,7 +287,7 @@ static void protect_alike(struct edit *edit, void *table, unsigned level, kelp_v
 		} while (!swap(table, index + i, &entry, next));
 	}
 	if (is.must_flush)
-		kelp_flush_gather(edit->flush, first_of(level, va), last_of(level, last),
+		kelp_flush_add(edit->flush, first_of(level, va), last_of(level, last),
 				  F(shift)(level), is.global ? KELP_FLUSH_GLOBAL : 0);
 }
 

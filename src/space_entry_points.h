@@ -5,7 +5,7 @@
  */
 
 #ifdef KELP_SINGLE_FORMAT
-#define OPERATION(result, name) result F(space_##name)
+#define OPERATION(result, name) result kelp_space_##name
 #else
 #define OPERATION(result, name) static result F(space_##name)
 #endif
@@ -237,7 +237,9 @@ OPERATION(enum kelp_status, map)(struct kelp_flush *flush, kelp_vaddr_t va, kelp
 			store(table, (unsigned)index, F(entry)(f, 0, bits, pa));
 			kelp_hw_published();
 			if (F(caches_invalid)(f))
-				return kelp_flush_add_leaf(flush, va, F(shift)(0), 0);
+				return kelp_flush_continue(flush, va, span(0))
+				       ? KELP_OK
+				       : kelp_flush_begin_run(flush, va, 0);
 			return KELP_OK;
 		}
 	}
@@ -280,10 +282,12 @@ OPERATION(enum kelp_status, unmap)(struct kelp_flush *flush, kelp_vaddr_t va, ui
 
 			store(table, (unsigned)index, 0);
 			kelp_hw_published();
-			if (KELP_LIKELY(kelp_flush_continue(flush, va, va + (span(0) - 1u),
-							    F(shift)(0), global)))
+			if (KELP_LIKELY(kelp_flush_continue(flush, va, span(0)))) {
+				if (global)
+					flush->request.flags |= global;
 				return KELP_OK;
-			return kelp_flush_add_leaf(flush, va, F(shift)(0), global);
+			}
+			return kelp_flush_begin_run(flush, va, global);
 		}
 	}
 	return unmap_slowly(flush, va, size, flags);
@@ -315,7 +319,7 @@ static unsigned level_of_shift(const struct kelp_format *f, unsigned shift)
 }
 
 OPERATION(enum kelp_status, populate)(struct kelp_flush *flush, kelp_vaddr_t va, uint64_t size,
-				      unsigned leaf_shift)
+				      unsigned leaf_shift, uint32_t flags)
 {
 	const struct kelp_format *f = flush->space->format;
 	struct kelp_change change = {.va = va, .size = size};
@@ -328,7 +332,7 @@ OPERATION(enum kelp_status, populate)(struct kelp_flush *flush, kelp_vaddr_t va,
 	for (unsigned level = 0; target == f->levels && level < f->levels; level++)
 		if (f->group_order[level] && f->shift[level] + f->group_order[level] == leaf_shift)
 			target = level;
-	if (target == f->levels)
+	if (target == f->levels || flags != 0)
 		return KELP_ERR_ARGUMENT;
 	status = kelp_format_check_range(f, va, size);
 	if (status != KELP_OK)
@@ -514,7 +518,7 @@ static enum kelp_status adopt_table(struct kelp_space *space, kelp_paddr_t page,
 	return KELP_OK;
 }
 
-OPERATION(enum kelp_status, adopt)(struct kelp_space *space, uint64_t table_limit)
+OPERATION(enum kelp_status, check_adopted)(struct kelp_space *space, uint64_t table_limit)
 {
 	unsigned level = root_level(space->format);
 	uint64_t left = table_limit;
@@ -562,6 +566,14 @@ OPERATION(void, retire_intact)(struct kelp_flush *flush, const struct kelp_flush
 	retire_table(flush, table->table, table->level);
 }
 
+#ifdef KELP_SINGLE_FORMAT
+/* Nothing is called through it. */
+const struct kelp_space_ops F(space_ops) = {.map = NULL};
+#else
 #define KELP_SPACE_OPERATION_ENTRY(result, name, parameters) .name = F(space_##name),
 
-const struct kelp_space_ops F(space_ops) = {KELP_SPACE_OPERATIONS(KELP_SPACE_OPERATION_ENTRY)};
+const struct kelp_space_ops F(space_ops) = {
+	KELP_SPACE_PUBLIC_OPERATIONS(KELP_SPACE_OPERATION_ENTRY)
+	KELP_SPACE_PRIVATE_OPERATIONS(KELP_SPACE_OPERATION_ENTRY)
+};
+#endif

@@ -2,17 +2,17 @@
 /*
  * space_ops: the range operations as one format's instantiation provides them.
  *
- * A build for several formats reaches them through this table: one indirect call per range
- * operation. A build for one format (KELP_SINGLE_FORMAT=x86_64, say) calls the instantiation's
- * functions by name, and pays none.
+ * A build for several formats reaches them through a table: one indirect call per range
+ * operation. In a build for one format (KELP_SINGLE_FORMAT=x86_64, say) the instantiation's
+ * functions ARE the public ones: not even a jump lies between.
  */
 #ifndef KELP_SRC_SPACE_OPS_H
 #define KELP_SRC_SPACE_OPS_H
 
 #include <kelp/space.h>
 
-/* The operations: X(result, name, parameters). The only list of them. */
-#define KELP_SPACE_OPERATIONS(X)                                                                   \
+/* The operations: X(result, name, parameters). The only list of them. Public ones first. */
+#define KELP_SPACE_PUBLIC_OPERATIONS(X)                                                            \
 	X(enum kelp_status, map,                                                                   \
 	  (struct kelp_flush * flush, kelp_vaddr_t va, kelp_paddr_t pa, uint64_t size,             \
 	   kelp_attr_t attributes, uint32_t flags))                                                \
@@ -22,7 +22,8 @@
 	  (struct kelp_flush * flush, kelp_vaddr_t va, uint64_t size, kelp_attr_t set,             \
 	   kelp_attr_t clear, uint32_t flags))                                                     \
 	X(enum kelp_status, populate,                                                              \
-	  (struct kelp_flush * flush, kelp_vaddr_t va, uint64_t size, unsigned leaf_shift))        \
+	  (struct kelp_flush * flush, kelp_vaddr_t va, uint64_t size, unsigned leaf_shift,         \
+	   uint32_t flags))                                                                        \
 	X(enum kelp_status, split,                                                                 \
 	  (struct kelp_flush * flush, kelp_vaddr_t va, uint64_t size, unsigned leaf_shift,         \
 	   uint32_t flags))                                                                        \
@@ -39,8 +40,10 @@
 	  (const struct kelp_space *space, kelp_vaddr_t va, kelp_paddr_t *pa))                     \
 	X(enum kelp_status, walk,                                                                  \
 	  (const struct kelp_space *space, kelp_vaddr_t va, uint64_t size, uint32_t flags,         \
-	   kelp_visitor_t *visitor, void *context))                                                \
-	X(enum kelp_status, adopt, (struct kelp_space * space, uint64_t table_limit))              \
+	   kelp_visitor_t *visitor, void *context))
+
+#define KELP_SPACE_PRIVATE_OPERATIONS(X)                                                           \
+	X(enum kelp_status, check_adopted, (struct kelp_space * space, uint64_t table_limit))      \
 	X(void, retire_all, (struct kelp_flush * flush))                                           \
 	X(void, harvest, (struct kelp_space * space, const struct kelp_flush_intact *table))       \
 	X(void, retire_intact, (struct kelp_flush * flush, const struct kelp_flush_intact *table))
@@ -48,19 +51,14 @@
 #define KELP_SPACE_OPERATION_MEMBER(result, name, parameters) result(*name) parameters;
 
 struct kelp_space_ops {
-	KELP_SPACE_OPERATIONS(KELP_SPACE_OPERATION_MEMBER)
+	KELP_SPACE_PUBLIC_OPERATIONS(KELP_SPACE_OPERATION_MEMBER)
+	KELP_SPACE_PRIVATE_OPERATIONS(KELP_SPACE_OPERATION_MEMBER)
 };
 
-/* Prototypes of one format's instantiation. */
-#define KELP_SPACE_PASTE_(a, b, c) a##b##c
-#define KELP_SPACE_PASTE(a, b, c)  KELP_SPACE_PASTE_(a, b, c)
-
 #ifdef KELP_SINGLE_FORMAT
-#define KELP_SPACE_DIRECT(name) KELP_SPACE_PASTE(kelp_, KELP_SINGLE_FORMAT, _space_##name)
-#define KELP_SPACE_OPERATION_PROTOTYPE(result, name, parameters)                                   \
-	result KELP_SPACE_DIRECT(name) parameters;
-KELP_SPACE_OPERATIONS(KELP_SPACE_OPERATION_PROTOTYPE)
-#define KELP_SPACE_CALL(space, name, ...) ((void)(space), KELP_SPACE_DIRECT(name)(__VA_ARGS__))
+#define KELP_SPACE_OPERATION_PROTOTYPE(result, name, parameters) result kelp_space_##name parameters;
+KELP_SPACE_PRIVATE_OPERATIONS(KELP_SPACE_OPERATION_PROTOTYPE)
+#define KELP_SPACE_CALL(space, name, ...) ((void)(space), kelp_space_##name(__VA_ARGS__))
 #else
 #define KELP_SPACE_CALL(space, name, ...) ((space)->ops->name(__VA_ARGS__))
 #endif

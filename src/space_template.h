@@ -208,7 +208,7 @@ static void gather_leaf(struct edit *edit, unsigned level, kelp_vaddr_t va, uint
 	uint32_t flags = F(is_global)(edit->format, level, old) ? KELP_FLUSH_GLOBAL : 0;
 	kelp_vaddr_t first = first_of(level, va);
 
-	kelp_flush_gather(edit->flush, first, first + (span(level) - 1u), F(shift)(level), flags);
+	kelp_flush_add(edit->flush, first, first + (span(level) - 1u), F(shift)(level), flags);
 }
 
 /* An entry that was not valid became so: matters where that may be cached too. */
@@ -216,7 +216,7 @@ static void gather_made_valid(struct edit *edit, kelp_vaddr_t first, kelp_vaddr_
 			      unsigned level, uint32_t flags)
 {
 	if (F(caches_invalid)(edit->format))
-		kelp_flush_gather(edit->flush, first, last, F(shift)(level), flags);
+		kelp_flush_add(edit->flush, first, last, F(shift)(level), flags);
 }
 
 /* The entries of the root live in registers: every CPU must load them again. */
@@ -235,7 +235,7 @@ static void gather_table(struct kelp_flush *flush, unsigned level, kelp_vaddr_t 
 
 	if (kelp_hw_load32(&space->holds_global))
 		flags |= KELP_FLUSH_GLOBAL;
-	kelp_flush_gather(flush, first, first + (span(level) - 1u), F(shift)(0), flags);
+	kelp_flush_add(flush, first, first + (span(level) - 1u), F(shift)(0), flags);
 }
 
 /* Before the entry is written: a global leaf may now be anywhere in the tables. */
