@@ -11,19 +11,19 @@ static const struct status_text texts[] = {
 	[KELP_OK] = {"KELP_OK", "Done."},
 	[KELP_ERR_ARGUMENT] = {
 		"KELP_ERR_ARGUMENT",
-		"A size of zero, or a flag or attribute that does not exist or contradicts another; "
-		"see the function's header block for those it takes.",
+		"A size of zero, or a flag or attribute that does not exist or contradicts "
+		"another: see the function's header block for those it takes.",
 	},
 	[KELP_ERR_ALIGNMENT] = {
 		"KELP_ERR_ALIGNMENT",
-		"An address or a size is not a multiple of the page size (or of the leaf size asked "
-		"for); round it before the call.",
+		"An address or a size is not a multiple of the page size (or of the leaf size "
+		"asked for); round it before the call.",
 	},
 	[KELP_ERR_ADDRESS] = {
 		"KELP_ERR_ADDRESS",
-		"An address is not canonical, lies outside the space, is wider than the physical "
-		"width, or the range wraps around; check it against the format's va_first, va_last "
-		"and pa_bits.",
+		"An address is not canonical, lies outside the space, is wider than the "
+		"physical width, or the range wraps around; check it against the format's "
+		"va_first, va_last and pa_bits.",
 	},
 	[KELP_ERR_EXISTS] = {
 		"KELP_ERR_EXISTS",
@@ -31,8 +31,8 @@ static const struct status_text texts[] = {
 	},
 	[KELP_ERR_NOT_MAPPED] = {
 		"KELP_ERR_NOT_MAPPED",
-		"Nothing is mapped at some place of the range; map it first, or leave KELP_STRICT "
-		"out, or pass KELP_SKIP_HOLES.",
+		"Nothing is mapped at some place of the range; map it first, or leave "
+		"KELP_STRICT out, or pass KELP_SKIP_HOLES.",
 	},
 	[KELP_ERR_NO_MEMORY] = {
 		"KELP_ERR_NO_MEMORY",
@@ -40,28 +40,28 @@ static const struct status_text texts[] = {
 	},
 	[KELP_ERR_UNSUPPORTED] = {
 		"KELP_ERR_UNSUPPORTED",
-		"This format or this machine cannot express it exactly; kelp_format_closest() gives "
-		"the nearest attributes that it can.",
+		"This format or this machine cannot express it exactly; kelp_format_closest() "
+		"gives the nearest attributes that it can.",
 	},
 	[KELP_ERR_BBM] = {
 		"KELP_ERR_BBM",
-		"The architecture demands break-before-make here; pass KELP_ALLOW_BREAK if accesses "
-		"to the range may fault meanwhile.",
+		"The architecture demands break-before-make here; pass KELP_ALLOW_BREAK if "
+		"accesses to the range may fault meanwhile.",
 	},
 	[KELP_ERR_RESTRICTED] = {
 		"KELP_ERR_RESTRICTED",
-		"A table entry above, which is not Kelp's, denies a right that was asked for; ask for "
-		"less or replace the adopted table.",
+		"A table entry above, which is not Kelp's, denies a right that was asked for; "
+		"ask for less or replace the adopted table.",
 	},
 	[KELP_ERR_MALFORMED] = {
 		"KELP_ERR_MALFORMED",
-		"The tables contradict the format: a reserved bit, a loop, or a leaf where none may "
-		"be; check the root and the format's configuration.",
+		"The tables contradict the format: a reserved bit, a loop, or a leaf where "
+		"none may be; check the root and the format's configuration.",
 	},
 	[KELP_ERR_BUSY] = {
 		"KELP_ERR_BUSY",
-		"Somebody holds it: an open gather or a reader that does not leave; try again when "
-		"they are done.",
+		"Somebody holds it: an open gather or a reader that does not leave; try again "
+		"when they are done.",
 	},
 };
 

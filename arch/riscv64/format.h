@@ -42,7 +42,7 @@ enum kelp_status kelp_riscv64_format_init(struct kelp_format *format,
 /* The range operations of this format; see src/space_template.h. */
 extern const struct kelp_space_ops kelp_riscv64_space_ops;
 
-/* Bits of an entry (section "Sv39", figure "Sv39 page table entry"; Sv48 and Sv57 have them too). */
+/* Bits of an entry (section "Sv39", figure "Sv39 page table entry"; Sv48 and Sv57 are alike). */
 #define KELP_RISCV64_V        (UINT64_C(1) << 0)
 #define KELP_RISCV64_R        (UINT64_C(1) << 1)
 #define KELP_RISCV64_W        (UINT64_C(1) << 2)

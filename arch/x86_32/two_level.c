@@ -10,7 +10,9 @@ enum kelp_status kelp_x86_two_level_format_init(struct kelp_format *format,
 {
 	unsigned pa_bits = config->physical_bits;
 
-	if (pa_bits < 32 || pa_bits > KELP_X86_PSE36_BITS || (pa_bits > 32 && !config->large_leaves))
+	if (pa_bits < 32 || pa_bits > KELP_X86_PSE36_BITS)
+		return KELP_ERR_ARGUMENT;
+	if (pa_bits > 32 && !config->large_leaves)
 		return KELP_ERR_ARGUMENT;
 
 	*format = (struct kelp_format){

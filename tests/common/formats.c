@@ -98,7 +98,8 @@ static void add_x86(void)
 	for (size_t i = 0; i < sizeof(pae) / sizeof(pae[0]); i++)
 		made(kelp_x86_pae_format_init(add(pae[i].name), &pae[i].config));
 	for (size_t i = 0; i < sizeof(two_level) / sizeof(two_level[0]); i++)
-		made(kelp_x86_two_level_format_init(add(two_level[i].name), &two_level[i].config));
+		made(kelp_x86_two_level_format_init(add(two_level[i].name),
+						    &two_level[i].config));
 }
 
 /* MAIR with Device-nGnRnE, nGnRE, Normal-NC, WT, WB and Tagged, not in the default's order. */
@@ -171,9 +172,12 @@ static void add_arm64(void)
 	for (size_t i = 0; i < sizeof(arm64) / sizeof(arm64[0]); i++) {
 		struct kelp_format *format = add(arm64[i].name);
 
-		made(arm64[i].granule == 12   ? kelp_arm64_4k_format_init(format, &arm64[i].config)
-		     : arm64[i].granule == 14 ? kelp_arm64_16k_format_init(format, &arm64[i].config)
-					      : kelp_arm64_64k_format_init(format, &arm64[i].config));
+		if (arm64[i].granule == 12)
+			made(kelp_arm64_4k_format_init(format, &arm64[i].config));
+		else if (arm64[i].granule == 14)
+			made(kelp_arm64_16k_format_init(format, &arm64[i].config));
+		else
+			made(kelp_arm64_64k_format_init(format, &arm64[i].config));
 	}
 }
 

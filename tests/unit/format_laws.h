@@ -193,7 +193,9 @@ static void check_history(const struct kelp_format *f, unsigned level, kelp_attr
 			  bool grouped, uint64_t bits)
 {
 	static const kelp_attr_t histories[] = {0, KELP_ATTR_ACCESSED, KELP_ATTR_DIRTY, AD};
-	kelp_paddr_t pa = some_frame(f, level, grouped ? order_of(f, level) : 0);
+	unsigned order = grouped ? order_of(f, level) : 0;
+	unsigned shift = f->shift[level] + order;
+	kelp_paddr_t pa = some_frame(f, level, order);
 	uint64_t e = LAWS(entry)(f, level, bits, pa);
 	uint64_t neutral = LAWS(neutral)(f, level, e);
 
@@ -216,9 +218,7 @@ static void check_history(const struct kelp_format *f, unsigned level, kelp_attr
 		CHECK(LAWS(kind)(f, level, sum) == LAWS(kind)(f, level, e));
 		CHECK(LAWS(can_replace)(f, level, e, sum));
 		/* A different leaf is not forgotten. */
-		sum = leaf_of(f, level, other, grouped, pa ^ UINT64_C(1)
-							     << (f->shift[level] +
-								 (grouped ? order_of(f, level) : 0)));
+		sum = leaf_of(f, level, other, grouped, pa ^ UINT64_C(1) << shift);
 		CHECK(LAWS(neutral)(f, level, sum) != neutral);
 	}
 }
@@ -343,6 +343,7 @@ static void law_reserved_bits(const struct kelp_format *f)
 		for (unsigned n = 0; n < 1u << 13; n += 5) {
 			for (unsigned grouped = 0; grouped < 2; grouped++) {
 				kelp_attr_t attr = nth_attr(n) & ~KELP_ATTR_INVALID;
+				kelp_paddr_t pa = some_frame(f, level, 0);
 
 				at_attr = attr;
 				at_grouped = grouped;
@@ -352,12 +353,10 @@ static void law_reserved_bits(const struct kelp_format *f)
 					check_each_bit_invalid(f, level,
 							       leaf_of(f, level,
 								       attr | KELP_ATTR_INVALID,
-								       false,
-								       some_frame(f, level, 0)));
+								       false, pa));
+				pa = some_frame(f, level, grouped ? order_of(f, level) : 0);
 				check_each_bit(f, level, false, grouped,
-					       leaf_of(f, level, attr, grouped,
-						       some_frame(f, level,
-								  grouped ? order_of(f, level) : 0)));
+					       leaf_of(f, level, attr, grouped, pa));
 			}
 		}
 		at_attr = 0;
@@ -382,8 +381,8 @@ static void law_ignored_bits_stay(const struct kelp_format *f)
 			continue;
 		e = leaf_of(f, level, attr, false, 0);
 		/* Nothing modelled is reserved, but the mark, which no valid leaf bears. */
-		known = LAWS(strip)(f, level, leaf_of(f, level, attr | KELP_ATTR_INVALID, false, 0));
-		CHECK(!(LAWS(modelled)(f, level) & ~known &
+		known = leaf_of(f, level, attr | KELP_ATTR_INVALID, false, 0);
+		CHECK(!(LAWS(modelled)(f, level) & ~LAWS(strip)(f, level, known) &
 			laws_reserved(at_name, f, level, false, false)));
 		CHECK(f->entry_bytes == 8 || LAWS(modelled)(f, level) >> 32 == 0);
 		known = LAWS(modelled)(f, level) | e |

@@ -67,8 +67,8 @@ static void test_golden(void **state)
 	static const struct golden golden[] = {
 		{"x86_64-4level", 0, 0x12345000, R | W | A | D, false, 0x8000000012345063,
 		 "P, R/W, A, D, XD: table 4-20"},
-		{"x86_64-4level", 1, 0x40000000, R | X | U | G | T(WRITE_THROUGH), false, 0x4000018d,
-		 "P, U/S, PWT, PS, G: table 4-18; PAT entry 1 is WT"},
+		{"x86_64-4level", 1, 0x40000000, R | X | U | G | T(WRITE_THROUGH), false,
+		 0x4000018d, "P, U/S, PWT, PS, G: table 4-18; PAT entry 1 is WT"},
 		{"x86_64-4level", 2, 0x200040000000, R | W | X | T(DEVICE), false, 0x20004000009b,
 		 "P, R/W, PWT, PCD, PS: table 4-16; PAT entry 3 is UC"},
 		{"x86_64-4level", 0, 0, R | X | KELP_ATTR_SOFT, false, 0x0030000000000601,
