@@ -191,14 +191,30 @@ static void run_one(const struct test *test, unsigned number, struct test_result
 	}
 }
 
-static bool contains(const char *text, const char *part)
+static bool contains(const char *text, const char *part, size_t length)
 {
-	size_t length = part ? strlen(part) : 0;
-
 	for (; *text; text++)
 		if (strncmp(text, part, length) == 0)
 			return true;
 	return length == 0;
+}
+
+/* The filter names parts of names, with commas between them. */
+static bool selected(const char *name, const char *filter)
+{
+	if (!filter)
+		return true;
+	for (;;) {
+		size_t length = 0;
+
+		while (filter[length] && filter[length] != ',')
+			length++;
+		if (contains(name, filter, length))
+			return true;
+		if (!filter[length])
+			return false;
+		filter += length + 1;
+	}
 }
 
 struct test_result tests_run(const char *filter)
@@ -219,13 +235,13 @@ struct test_result tests_run(const char *filter)
 
 	for (unsigned i = 0; i < ARRAY_COUNT(list); i++)
 		for (unsigned j = 0; j < list[i].count; j++)
-			number += !filter || contains(list[i].test[j].name, filter);
+			number += selected(list[i].test[j].name, filter);
 	kprintf("TAP version 13\n1..%u\n# %u ms from power-on to the first test\n", number,
 		(unsigned)(result.first_microseconds / 1000u));
 	number = 0;
 	for (unsigned i = 0; i < ARRAY_COUNT(list); i++)
 		for (unsigned j = 0; j < list[i].count; j++)
-			if (!filter || contains(list[i].test[j].name, filter))
+			if (selected(list[i].test[j].name, filter))
 				run_one(&list[i].test[j], ++number, &result);
 	kprintf("# %u passed, %u failed, %u skipped\n", result.passed, result.failed,
 		result.skipped);

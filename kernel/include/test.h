@@ -30,7 +30,7 @@ struct test_result {
 	uint64_t first_microseconds; /* from power-on to the first test */
 };
 
-/* Runs those whose name contains `filter` (NULL: all). */
+/* Runs those whose name contains `filter`, or one of several with commas between (NULL: all). */
 struct test_result tests_run(const char *filter);
 
 /* Notes a failure of the running test, any CPU. The test goes on. */
