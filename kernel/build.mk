@@ -69,4 +69,22 @@ $(foreach a,$(HOLDFAST_ARCHES),$(eval $(call holdfast,$(a))))
 
 holdfast: $(foreach a,$(HOLDFAST_ARCHES),$(BUILD)/holdfast/$(a)/holdfast.elf) ## The reference kernel: build/holdfast/x86_64/holdfast.elf
 
-.PHONY: holdfast
+HOLDFAST_ELF := $(BUILD)/holdfast/x86_64/holdfast.elf
+HOLDFAST_ISO := $(BUILD)/holdfast/x86_64/holdfast.iso
+
+run: $(HOLDFAST_ELF) ## The whole story in QEMU, without a keypress; build/run/report.json
+	@tests/qemu/run.sh $(HOLDFAST_ELF) $(BUILD)/run
+
+shell: $(HOLDFAST_ELF) ## Holdfast's monitor on this terminal (Ctrl-A x ends it)
+	@tests/qemu/shell.sh $(HOLDFAST_ELF)
+
+iso: $(HOLDFAST_ISO) ## A CD image with GRUB, for BIOS and UEFI: build/holdfast/x86_64/holdfast.iso
+
+$(HOLDFAST_ISO): $(HOLDFAST_ELF) kernel/mkiso.sh
+	$(call say,ISO,$@)
+	$(Q)kernel/mkiso.sh $< $@
+
+PART_PROGRAMS += holdfast
+PART_TESTS    += qemu: tests/qemu/run-boots.sh tests/qemu/differential.sh
+
+.PHONY: holdfast run shell iso

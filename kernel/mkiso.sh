@@ -45,9 +45,10 @@ cp "$elf" "$tree/boot/holdfast.elf"
 	fi
 } > "$tree/boot/grub/grub.cfg"
 
-# Only what is needed goes in, and the file system's dates do not matter to anybody.
-if ! grub-mkrescue -o "$image.new" --install-modules='multiboot2 normal serial terminal iso9660 part_msdos part_gpt' \
-	--locales= --themes= --fonts= "$tree" > "$tree.log" 2>&1; then
+# Only what is needed goes in; GRUB loads all partition readers by itself.
+modules='multiboot2 normal serial terminal iso9660 part_acorn part_amiga part_apple part_bsd
+	part_dfly part_dvh part_gpt part_msdos part_plan part_sun part_sunpc'
+if ! grub-mkrescue -o "$image.new" --install-modules="$modules" --locales= --themes= --fonts= "$tree" > "$tree.log" 2>&1; then
 	cat "$tree.log" >&2
 	rm -f "$tree.log" "$image.new"
 	exit 1

@@ -35,7 +35,7 @@ void bench_run(void)
 	uint64_t start, value;
 	kelp_paddr_t pa;
 
-	kprintf("%u CPUs online; frames are mapped many times over, nothing is touched\n", cpu_count);
+	kprintf("%u CPUs online; what is mapped is not touched\n", cpu_count);
 	kelp_flush_begin(&flush, &kernel_space);
 	start = arch_ticks();
 	must(kelp_space_map(&flush, TEST_BASE, 0, SIZE, rw, KELP_LEAF_SHIFT(PAGE_SHIFT)));

@@ -109,7 +109,7 @@ unsigned cpus_call(void (*function)(void *argument), void *argument)
 	return targets;
 }
 
-/* ---- starting ------------------------------------------------------------------------------ */
+/* ---- starting ---------------------------------------------------------------------------- */
 
 void cpu_main(void)
 {
@@ -130,10 +130,8 @@ static struct cpu *new_cpu(unsigned index, uint32_t hardware_id)
 	cpu->self = cpu;
 	cpu->index = index;
 	cpu->hardware_id = hardware_id;
-	cpu->queue_lock.name = "run queue";
-	threads_init_cpu(cpu);
-	arch_init_cpu(cpu);
-	return cpu;
+	/* Out of memory here is as good as the end of CPUs: what was taken stays taken. */
+	return threads_init_cpu(cpu) && arch_init_cpu(cpu) ? cpu : NULL;
 }
 
 unsigned cpus_start(unsigned limit)

@@ -203,7 +203,7 @@ static void give_block(unsigned order, kelp_paddr_t address, enum frame_state ex
 	free_block(address >> PAGE_SHIFT, order);
 }
 
-/* ---- the cache of single pages -------------------------------------------------------- */
+/* ---- the cache of single pages ----------------------------------------------------------- */
 
 static struct frame *frame_of(kelp_paddr_t address)
 {
@@ -330,7 +330,7 @@ void frames_stats(struct frame_stats *result)
 	}
 }
 
-/* ---- start -------------------------------------------------------------------------------- */
+/* ---- start ------------------------------------------------------------------------------- */
 
 /* Lists [first, end), cut into the largest aligned blocks. */
 static void add_free(uint64_t first, uint64_t end)

@@ -14,9 +14,12 @@
 #include <thread.h>
 #include <vm.h>
 
+/* Below this not even one CPU starts. */
+#define MEMORY_MINIMUM (3 * MIB)
+
 static void read_boot_info(void)
 {
-	uint64_t dropped;
+	uint64_t dropped, ram;
 	char text[SIZE_TEXT];
 
 	arch_boot_info(&boot_info);
@@ -31,8 +34,10 @@ static void read_boot_info(void)
 		kprintf("boot: %u ranges of the memory map were too many and go unused\n",
 			boot_info.map.lost);
 	boot_print_map();
-	if (!memory_map_total(&boot_info.map, MEMORY_RAM))
-		panic("the loader's memory map has no usable RAM");
+	ram = memory_map_total(&boot_info.map, MEMORY_RAM);
+	if (ram < MEMORY_MINIMUM)
+		panic("this machine has %s of usable RAM; Holdfast needs 32 MiB to be of any use",
+		      size_text(text, ram));
 }
 
 _Noreturn static void main_thread(void);
@@ -52,8 +57,8 @@ _Noreturn void kernel_main(void)
 	frames_init(&boot_info);
 	port_use_page_allocator();
 
-	threads_init_cpu(&boot_cpu);
-	arch_init_cpu(&boot_cpu);
+	if (!threads_init_cpu(&boot_cpu) || !arch_init_cpu(&boot_cpu))
+		panic("no memory for the boot CPU's stacks");
 	acpi_init(boot_info.acpi_rsdp);
 	arch_init_interrupts();
 	/* On to a stack of its own in the window, with a guard page. */

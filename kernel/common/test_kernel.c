@@ -16,7 +16,7 @@ static bool no_execute(void)
 	return !(kernel_format.attr_always & KELP_ATTR_EXEC);
 }
 
-/* ---- W^X, guard pages ------------------------------------------------------------------------ */
+/* ---- W^X, guard pages -------------------------------------------------------------------- */
 
 static void image_rights(void)
 {
@@ -111,7 +111,7 @@ static void symbols_are_found(void)
 	CHECK(strcmp(symbol_text(text, (uintptr_t)tests_run), "tests_run+0x0") == 0);
 }
 
-/* ---- frames ------------------------------------------------------------------------------------ */
+/* ---- frames ------------------------------------------------------------------------------ */
 
 static void frames_come_and_go(void)
 {
@@ -152,7 +152,8 @@ static void frames_run_out(void)
 	frames_stats(&empty);
 	test_note("blocks", count);
 	CHECK(count < ARRAY_COUNT(taken) && empty.failures > before.failures);
-	CHECK(((uint64_t)count << order) + empty.free + empty.cached == before.free + before.cached);
+	CHECK(((uint64_t)count << order) + empty.free + empty.cached ==
+	      before.free + before.cached);
 	for (unsigned i = order; i < FRAME_ORDERS; i++)
 		CHECK(empty.blocks[i] == 0);
 	while (count)
@@ -162,7 +163,7 @@ static void frames_run_out(void)
 	CHECK(after.free + after.cached == before.free + before.cached);
 }
 
-/* ---- threads ------------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------- */
 
 static volatile uint32_t counter;
 

@@ -127,7 +127,7 @@ static void large_leaf_over_a_table(void)
 	check_contents(0, large());
 }
 
-/* ---- errors ---------------------------------------------------------------------------------------- */
+/* ---- errors ------------------------------------------------------------------------------ */
 
 struct comparison {
 	uint64_t sum;
@@ -214,7 +214,7 @@ static void no_table_pages(void)
 	CHECK(test_store(TEST_BASE + PAGE_SIZE, 1) == PROBE_DENIED);
 }
 
-/* ---- random edits against a model ------------------------------------------------------------------ */
+/* ---- random edits against a model -------------------------------------------------------- */
 
 enum { MODEL_PAGES = 64 };
 
@@ -289,7 +289,7 @@ static void random_edits(void)
 	}
 }
 
-/* ---- another root ------------------------------------------------------------------------------------ */
+/* ---- another root ------------------------------------------------------------------------ */
 
 struct copy {
 	struct kelp_space *to;

@@ -167,7 +167,9 @@ size_t format_text_va(char *buffer, size_t size, const char *format, va_list arg
 			long long value = TAKE_SIGNED(arguments, how.longs);
 			uint64_t magnitude = (uint64_t)value;
 
-			put_number(&out, &how, value < 0 ? 0 - magnitude : magnitude, value < 0, 10);
+			if (value < 0)
+				magnitude = 0 - magnitude;
+			put_number(&out, &how, magnitude, value < 0, 10);
 			break;
 		}
 		case 'u':

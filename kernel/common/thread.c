@@ -24,7 +24,7 @@ static struct spinlock sleep_lock = SPINLOCK("sleepers");
 static struct thread *sleepers; /* in order of wake_tick */
 static struct thread *dead;     /* detached and ended; freed by the next start */
 
-/* ---- timers ------------------------------------------------------------------------------------ */
+/* ---- timers ------------------------------------------------------------------------------ */
 
 /* Interrupts are off. The slice's end or the first of our sleepers, whichever is sooner. */
 static void program_timer(struct cpu *cpu)
@@ -52,7 +52,7 @@ static void start_slice(struct cpu *cpu)
 	cpu->slice_end = arch_ticks() + microseconds_to_ticks(SLICE_MICROSECONDS);
 }
 
-/* ---- queues -------------------------------------------------------------------------------------- */
+/* ---- queues ------------------------------------------------------------------------------ */
 
 static void enqueue(struct cpu *cpu, struct thread *thread)
 {
@@ -87,7 +87,7 @@ static void make_ready(struct thread *thread)
 	if (thread->bound_cpu != THREAD_ANY_CPU)
 		cpu = cpus[thread->bound_cpu];
 	else if (__atomic_load_n(&thread->on_cpu, __ATOMIC_ACQUIRE))
-		/* Its CPU has not let go of it yet. Elsewhere two CPUs could wait for each other. */
+		/* Its CPU has not let go of it: elsewhere two CPUs could wait for each other. */
 		cpu = thread->last_cpu;
 	else
 		for (unsigned i = 0; i < cpu_count; i++)
@@ -130,7 +130,7 @@ static struct thread *steal(struct cpu *thief)
 	return thread;
 }
 
-/* ---- the switch -------------------------------------------------------------------------------- */
+/* ---- the switch -------------------------------------------------------------------------- */
 
 /* On the new thread's stack, interrupts off: what the old one could not do for itself. */
 static void finish_switch(void)
@@ -248,7 +248,7 @@ void thread_yield(void)
 	arch_irq_restore(flags);
 }
 
-/* ---- sleeping and waking ------------------------------------------------------------------------ */
+/* ---- sleeping and waking ----------------------------------------------------------------- */
 
 static void unlink_sleeper(struct thread *thread)
 {
@@ -356,7 +356,7 @@ void timer_interrupt(void)
 	program_timer(cpu);
 }
 
-/* ---- beginning and ending ------------------------------------------------------------------------- */
+/* ---- beginning and ending ---------------------------------------------------------------- */
 
 static struct thread *new_thread(const char *name, void (*function)(void *argument),
 				 void *argument, uint32_t cpu)
@@ -483,13 +483,13 @@ void threads_move_boot(void (*entry)(void))
 	arch_call_on_stack(boot_thread.stack + THREAD_STACK, entry);
 }
 
-void threads_init_cpu(struct cpu *cpu)
+bool threads_init_cpu(struct cpu *cpu)
 {
 	cpu->idle = new_thread("idle", idle, NULL, cpu->index);
 	if (!cpu->idle)
-		panic("no memory for the idle thread of CPU %u", cpu->index);
+		return false;
 	if (cpu == &boot_cpu)
-		return;
+		return true;
 	cpu->queue_lock.name = "run queue";
 	cpu->queue_last = &cpu->queue_first;
 	cpu->slice_end = NEVER;
@@ -497,4 +497,5 @@ void threads_init_cpu(struct cpu *cpu)
 	cpu->idle->on_cpu = true;
 	cpu->idle->last_cpu = cpu;
 	cpu->current = cpu->idle;
+	return true;
 }

@@ -63,7 +63,7 @@ void uart16550_init(struct uart16550 *uart)
 	uart->write_register(uart->base, REGISTER_LINE_CONTROL, 0x80); /* divisor latch */
 	uart->write_register(uart->base, 0, 1);                        /* 115200 baud */
 	uart->write_register(uart->base, 1, 0);
-	uart->write_register(uart->base, REGISTER_LINE_CONTROL, 0x03); /* 8 bits, no parity, 1 stop */
+	uart->write_register(uart->base, REGISTER_LINE_CONTROL, 0x03); /* 8 bits, no parity */
 	uart->write_register(uart->base, REGISTER_FIFO_CONTROL, 0x07); /* on, both cleared */
 	/* DTR, RTS, and OUT2: on a PC that lets the interrupt out. */
 	uart->write_register(uart->base, REGISTER_MODEM_CONTROL, 0x0b);

@@ -116,7 +116,7 @@ void vm_init(const struct boot_info *info)
 	arch_protect_cpu();
 }
 
-/* ---- the window ------------------------------------------------------------------------------ */
+/* ---- the window -------------------------------------------------------------------------- */
 
 #define WINDOW_PAGES ((unsigned)(WINDOW_SIZE >> PAGE_SHIFT))
 

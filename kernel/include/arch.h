@@ -69,8 +69,8 @@ unsigned arch_list_cpus(uint32_t *hardware_id, unsigned limit);
 /* Starts `cpu`, which enters cpu_main() on cpu->idle's stack. False when it does not answer. */
 bool arch_start_cpu(struct cpu *cpu);
 
-/* Per-CPU hardware state of the calling CPU: vectors, stacks for faults, local timer. */
-void arch_init_cpu(struct cpu *cpu);
+/* Takes what `cpu` needs of memory before it runs: stacks for faults. False: there is none. */
+bool arch_init_cpu(struct cpu *cpu);
 
 /* Makes `cpu` call cpu_interrupted(). */
 void arch_interrupt_cpu(struct cpu *cpu);

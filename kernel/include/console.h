@@ -23,7 +23,7 @@ void console_input(void);
 /* The next character typed, waiting for it (thread context). */
 int console_read(void);
 
-/* ---- a 16550 UART, at ports or in memory -------------------------------------------------- */
+/* ---- a 16550 UART, at ports or in memory ------------------------------------------------- */
 
 struct uart16550 {
 	struct console console;

@@ -10,8 +10,8 @@
 #include <base.h>
 
 /*
- * Formatted text to the console: %c %s %d %i %u %x %p %%, with -, 0, width, .precision (for %s, also as *)
- * and the sizes l, ll, z. One call comes out in one piece, whatever other CPUs print.
+ * Formatted text to the console: %c %s %d %i %u %x %p %%, with -, 0, width, .precision (for %s,
+ * also as *) and the sizes l, ll, z. One call comes out in one piece, whatever other CPUs print.
  * Any phase after console_init(), any context.
  */
 void kprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -42,8 +42,8 @@ struct thread {
 void threads_init_boot(void);
 /* Continues the boot thread in `entry`, on a stack like every thread's. */
 _Noreturn void threads_move_boot(void (*entry)(void));
-/* Gives a CPU its idle thread. On all but the boot CPU that is what it begins with. */
-void threads_init_cpu(struct cpu *cpu);
+/* Gives a CPU its idle thread; all but the boot CPU begin with it. False: no memory. */
+bool threads_init_cpu(struct cpu *cpu);
 
 /*
  * Starts a thread; NULL when there is no memory. `cpu`: THREAD_ANY_CPU or an index. Whoever
@@ -81,7 +81,7 @@ void preempt_at_interrupt_end(void);
 _Noreturn void thread_begin(void);
 _Noreturn void cpu_idle(void);
 
-/* ---- time ------------------------------------------------------------------------------------ */
+/* ---- time -------------------------------------------------------------------------------- */
 
 uint64_t time_microseconds(void); /* of the clock; 0 while its speed is not known */
 uint64_t microseconds_to_ticks(uint64_t microseconds);

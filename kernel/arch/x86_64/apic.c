@@ -31,7 +31,6 @@ enum apic_register {
 #define COMMAND_STARTUP    (6u << 8)
 #define COMMAND_PENDING    (1u << 12)
 #define COMMAND_ASSERT     (1u << 14)
-#define COMMAND_ALL_OTHERS (3u << 18)
 #define LVT_MASKED         (1u << 16)
 #define LVT_NMI            (4u << 8)
 #define TIMER_DEADLINE     (2u << 17)
@@ -89,10 +88,9 @@ void apic_send_startup(uint32_t target, kelp_paddr_t page)
 	command(target, COMMAND_STARTUP | COMMAND_ASSERT | (uint32_t)(page >> PAGE_SHIFT));
 }
 
-void apic_send_nmi_to_others(void)
+void apic_send_nmi(uint32_t target)
 {
-	if (x2apic || registers)
-		command(0, COMMAND_NMI | COMMAND_ASSERT | COMMAND_ALL_OTHERS);
+	command(target, COMMAND_NMI | COMMAND_ASSERT);
 }
 
 uint32_t apic_id(void)
@@ -161,11 +159,11 @@ void arch_timer_set(uint64_t tick)
 	} else if (tick == UINT64_MAX) {
 		apic_write(APIC_TIMER_INITIAL, 0);
 	} else {
-		/* At most a second at a time; apic_timer_interrupt() goes on. Never 0: that stops it. */
+		/* At most a second at a time: apic_timer_interrupt() goes on. 0 would stop it. */
 		delta = tick > now ? min_u64(tick - now, second) : 0;
+		delta = delta * (timer_per_second >> 10) / (second >> 10);
 		apic_write(APIC_TIMER_INITIAL,
-			   (uint32_t)max_u64(1, min_u64(UINT32_MAX, delta * (timer_per_second >> 10) /
-								    (second >> 10))));
+			   (uint32_t)max_u64(1, min_u64(UINT32_MAX, delta)));
 	}
 	arch_irq_restore(flags);
 }
@@ -178,7 +176,7 @@ void apic_timer_interrupt(void)
 		arch_timer_set(tick);
 }
 
-/* ---- the MADT ------------------------------------------------------------------------------ */
+/* ---- the MADT ---------------------------------------------------------------------------- */
 
 struct madt_entry {
 	uint8_t type;
@@ -247,7 +245,7 @@ unsigned arch_list_cpus(uint32_t *hardware_id, unsigned limit)
 	return count;
 }
 
-/* ---- the I/O APIC ------------------------------------------------------------------------- */
+/* ---- the I/O APIC ------------------------------------------------------------------------ */
 
 #define IOAPIC_REDIRECTION 0x10u
 #define REDIRECTION_LOW_ACTIVE (1u << 13)
@@ -276,11 +274,16 @@ bool ioapic_route_isa(unsigned line, unsigned vector)
 			       ((flags >> 2 & 3u) == 3u ? REDIRECTION_LEVEL : 0);
 		}
 	}
+	/* Of several the one that begins last at or below the interrupt. */
 	while (madt && (entry = madt_next(madt, entry))) {
-		if (entry->type == MADT_IO_APIC && entry->length >= 12 &&
-		    read_32(entry->data + 6) <= global && (!address || read_32(entry->data + 6) > base)) {
+		uint32_t first;
+
+		if (entry->type != MADT_IO_APIC || entry->length < 12)
+			continue;
+		first = read_32(entry->data + 6);
+		if (first <= global && (!address || first > base)) {
 			address = read_32(entry->data + 2);
-			base = read_32(entry->data + 6);
+			base = first;
 		}
 	}
 	if (!address)
@@ -294,7 +297,7 @@ bool ioapic_route_isa(unsigned line, unsigned vector)
 	return true;
 }
 
-/* ---- start ------------------------------------------------------------------------------------ */
+/* ---- start ------------------------------------------------------------------------------- */
 
 void apic_init_boot(void)
 {

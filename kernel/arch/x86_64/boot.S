@@ -36,7 +36,7 @@ multiboot2_header:
 	.long 0                 /* i386, protected mode */
 	.long multiboot2_header_end - multiboot2_header
 	.long -(0xe85250d6 + (multiboot2_header_end - multiboot2_header))
-	/* Information request: command line, loader name, memory map, ACPI old and new. Optional. */
+	/* Information request, optional: command line, loader, memory map, ACPI old and new. */
 	.balign 8
 	.short 1, 1
 	.long 8 + 5 * 4
@@ -174,7 +174,8 @@ no_long_mode:
 
 	.section .boot.data, "aw"
 no_long_mode_text:
-	.asciz "\r\nHoldfast: this CPU has no 64-bit mode. Use an x86-64 CPU (QEMU: -cpu qemu64 or better).\r\n"
+	.ascii "\r\nHoldfast: this CPU has no 64-bit mode. "
+	.asciz "Use an x86-64 CPU (QEMU: -cpu qemu64 or better).\r\n"
 	.balign 8
 	.globl boot_magic, boot_pointer, boot_cr3, boot_cr4, boot_efer
 boot_magic:	.long 0

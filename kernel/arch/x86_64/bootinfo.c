@@ -40,7 +40,7 @@ static enum memory_kind kind_of(uint32_t type)
 	}
 }
 
-/* ---- PVH (Xen's public/arch-x86/hvm/start_info.h) --------------------------------------- */
+/* ---- PVH (Xen's public/arch-x86/hvm/start_info.h) ---------------------------------------- */
 
 struct pvh_start_info {
 	uint32_t magic;
@@ -81,7 +81,7 @@ static void read_pvh(struct boot_info *info, uint64_t address)
 	info->acpi_rsdp = start->rsdp;
 }
 
-/* ---- multiboot2 (specification 2.0, section 3.6) ------------------------------------------ */
+/* ---- multiboot2 (specification 2.0, section 3.6) ----------------------------------------- */
 
 struct multiboot2_tag {
 	uint32_t type;

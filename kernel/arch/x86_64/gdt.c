@@ -2,7 +2,6 @@
 /* gdt: descriptor tables, and the stacks that faults switch to. */
 #include "machine.h"
 
-#include <print.h>
 #include <vm.h>
 
 struct table_pointer {
@@ -62,7 +61,7 @@ void gdt_load(struct cpu *cpu)
 }
 
 /* Takes the stacks for faults; once per CPU, when the window is there. */
-static void take_fault_stacks(struct cpu *cpu)
+static bool take_fault_stacks(struct cpu *cpu)
 {
 	struct tss *tss = &cpu->arch.tss;
 
@@ -70,11 +69,12 @@ static void take_fault_stacks(struct cpu *cpu)
 		uint8_t *stack = vm_allocate(FAULT_STACK_SIZE);
 
 		if (!stack)
-			panic("no memory for the fault stacks of CPU %u", cpu->index);
+			return false;
 		cpu->arch.fault_stack[i] = stack;
 		tss->ist[i] = (uintptr_t)(stack + FAULT_STACK_SIZE);
 	}
 	tss->rsp[0] = tss->ist[FAULT_STACK_FROM_USER];
+	return true;
 }
 
 static void set_gate(unsigned vector, unsigned stack, unsigned type)
@@ -106,13 +106,15 @@ void idt_load(void)
 }
 
 /* A double fault, an NMI or a machine check may find any stack: they bring their own. */
-void arch_init_cpu(struct cpu *cpu)
+bool arch_init_cpu(struct cpu *cpu)
 {
-	take_fault_stacks(cpu);
+	if (!take_fault_stacks(cpu))
+		return false;
 	if (cpu == &boot_cpu) {
 		set_gate(VECTOR_DOUBLE_FAULT, FAULT_STACK_DOUBLE + 1, GATE_INTERRUPT);
 		set_gate(VECTOR_NMI, FAULT_STACK_NMI + 1, GATE_INTERRUPT);
 		set_gate(VECTOR_MACHINE_CHECK, FAULT_STACK_MACHINE_CHECK + 1, GATE_INTERRUPT);
 	}
+	return true;
 }
 

@@ -116,7 +116,7 @@ static inline void write_msr(uint32_t msr, uint64_t value)
 	static inline uint64_t read_##name(void)                                                   \
 	{                                                                                          \
 		uint64_t value;                                                                    \
-                                                                                                   \
+												   \
 		__asm__ volatile("movq %%" #name ", %0" : "=r"(value)::"memory");                  \
 		return value;                                                                      \
 	}                                                                                          \
@@ -143,23 +143,23 @@ void features_init(void);
 /* Read by vectors.S: CLAC exists. */
 extern bool has_smap;
 
-/* ---- traps.c, gdt.c ---- */
+/* ---- traps.c, gdt.c ---------------------------------------------------------------------- */
 void gdt_load(struct cpu *cpu);
 void idt_init(void);
 void idt_load(void);
 void trap_dispatch(struct trap_frame *frame);
 
-/* ---- interrupts.c ---- */
+/* ---- interrupts.c ------------------------------------------------------------------------ */
 /* Called with interrupts off for a device's vector. */
 void irq_dispatch(unsigned vector);
 
-/* ---- apic.c ---- */
+/* ---- apic.c ------------------------------------------------------------------------------ */
 void apic_init_boot(void);
 void apic_init_cpu(void);
 uint32_t apic_id(void);
 void apic_end_of_interrupt(void);
 void apic_send(uint32_t target, unsigned vector);
-void apic_send_nmi_to_others(void);
+void apic_send_nmi(uint32_t target);
 void apic_send_init(uint32_t target);
 void apic_send_startup(uint32_t target, kelp_paddr_t page);
 void apic_timer_interrupt(void);
@@ -167,11 +167,11 @@ const char *apic_mode(void);
 /* Routes an ISA interrupt line to `vector` on the boot CPU. False: there is no I/O APIC. */
 bool ioapic_route_isa(unsigned line, unsigned vector);
 
-/* ---- serial.c ---- */
+/* ---- serial.c ---------------------------------------------------------------------------- */
 void serial_init(void);
 void serial_enable_input(void);
 
-/* ---- clock.c ---- */
+/* ---- clock.c ----------------------------------------------------------------------------- */
 void clock_init(void);
 const char *clock_source(void);
 

@@ -6,10 +6,10 @@
  * instruction and where to go on. A fetch faults at its target, and user mode anywhere; those two
  * leave where to go on, with which stack, in the probe_state. See traps.c.
  *
- *	void probe_load(struct probe_state *state, uintptr_t address, unsigned size, uint64_t *value)
+ *	void probe_load(state, uintptr_t address, unsigned size, uint64_t *value)
  *	void probe_store(the same)
- *	void probe_fetch(struct probe_state *state, uintptr_t address)
- *	void probe_user(struct probe_state *state, rip, rsp, rdi, rsi, rdx)
+ *	void probe_fetch(state, uintptr_t address)
+ *	void probe_user(state, rip, rsp, rdi, rsi, rdx)
  */
 #include <machine/layout.h>
 

@@ -12,7 +12,7 @@
 struct cpu_features features;
 bool has_smap;
 
-/* ---- what there is ------------------------------------------------------------------------ */
+/* ---- what there is ----------------------------------------------------------------------- */
 
 static void read_names(void)
 {
@@ -68,7 +68,7 @@ void arch_describe_cpu(void)
 		features.nx && features.smep && features.smap && features.umip ? " none" : "");
 }
 
-/* ---- tables --------------------------------------------------------------------------------- */
+/* ---- tables ------------------------------------------------------------------------------ */
 
 /* As power-on, with write-combining in place of the second write-through (SDM 11.12). */
 #define PAT_VALUE UINT64_C(0x0007010600070406)
@@ -139,7 +139,7 @@ void arch_sync_code(void *start, size_t size)
 	cpuid(0, 0);
 }
 
-/* ---- CPUs ------------------------------------------------------------------------------------- */
+/* ---- CPUs -------------------------------------------------------------------------------- */
 
 void arch_init_early(void)
 {
@@ -222,8 +222,10 @@ void arch_interrupt_cpu(struct cpu *cpu)
 
 void arch_stop_other_cpus(void)
 {
-	if (cpu_count > 1)
-		apic_send_nmi_to_others();
+	/* One by one: QEMU delivers an NMI even to a CPU that still waits for its startup IPI. */
+	for (unsigned i = 0; i < cpu_count; i++)
+		if (cpus[i] != this_cpu() && cpus[i]->online)
+			apic_send_nmi(cpus[i]->hardware_id);
 }
 
 void arch_context_init(struct arch_context *context, void *stack_top)

@@ -85,7 +85,7 @@ uintptr_t arch_trap_frame_pointer(const struct trap_frame *frame)
 	return frame->rbp;
 }
 
-/* ---- expected faults -------------------------------------------------------------------- */
+/* ---- expected faults --------------------------------------------------------------------- */
 
 struct fixup {
 	uint64_t fault_rip;
@@ -183,7 +183,7 @@ struct probe arch_probe_user(enum probe_kind kind, uintptr_t address, uintptr_t 
 	return probe;
 }
 
-/* ---- dispatch ------------------------------------------------------------------------------ */
+/* ---- dispatch ---------------------------------------------------------------------------- */
 
 static void exception(struct trap_frame *frame)
 {

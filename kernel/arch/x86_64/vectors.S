@@ -7,6 +7,9 @@
  */
 #include <machine/layout.h>
 
+/* Bits 8, 10 to 14, 17, 21, 29, 30: exceptions that push an error code (SDM table 6-1; APM 8.2). */
+#define WITH_ERROR_CODE 0x60227d00
+
 /* offsetof(struct trap_frame, rip) */
 #define FRAME_RIP 136
 
@@ -17,8 +20,7 @@ vector_entries:
 	.set vector, 0
 	.rept 256
 	.balign 16
-	/* Those that push an error code: SDM table 6-1, and 21, 29, 30. */
-	.if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30)
+	.if !((vector < 32) && (WITH_ERROR_CODE >> vector & 1))
 	pushq $0
 	.endif
 	pushq $vector

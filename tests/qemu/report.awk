@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+#
+# report.awk: build/run/report.json from the serial line of a story.
+#
+#	awk -v status=N -v milliseconds=N -v serial=FILE -f report.awk serial.log
+
+function quote(text) {
+	gsub(/[\\"]/, "\\\\&", text)
+	gsub(/[\001-\037]/, "", text)
+	return "\"" text "\""
+}
+
+{ sub(/\r$/, "") }
+
+/^report: [a-z0-9_]+ [0-9]+$/ {
+	key[keys++] = $2
+	value[$2] = $3
+}
+
+/^(not )?ok [0-9]+ - / {
+	ok = $1 == "ok"
+	name = $0
+	sub(/^(not )?ok [0-9]+ - /, "", name)
+	skipped = name ~ / # SKIP/
+	sub(/ # .*$/, "", name)
+	test[tests++] = "{\"name\": " quote(name) ", \"result\": \"" \
+		(!ok ? "failed" : skipped ? "skipped" : "passed") "\"}"
+}
+
+/^panic on CPU/ { panic = $0 }
+
+END {
+	passed = status == 0 && value["verdict"] == 1
+	print "{"
+	print "  \"schema\": 1,"
+	print "  \"verdict\": " (passed ? "\"passed\"" : "\"failed\"") ","
+	print "  \"exit_status\": " status + 0 ","
+	print "  \"wall_milliseconds\": " milliseconds + 0 ","
+	print "  \"serial_log\": " quote(serial) ","
+	if (panic != "")
+		print "  \"panic\": " quote(panic) ","
+	print "  \"measured\": {"
+	for (i = 0; i < keys; i++)
+		print "    " quote(key[i]) ": " value[key[i]] (i + 1 < keys ? "," : "")
+	print "  },"
+	print "  \"tests\": ["
+	for (i = 0; i < tests; i++)
+		print "    " test[i] (i + 1 < tests ? "," : "")
+	print "  ]"
+	print "}"
+	exit !passed
+}

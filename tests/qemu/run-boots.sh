@@ -1,0 +1,109 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# run-boots.sh [pattern]: boots Holdfast on many machines. TAP; logs in build/qemu/.
+#
+# Each line of the table: name | seconds | boot.sh options | what it runs or must say.
+#   tests        all the kernel's tests
+#   tests=PART   those whose name contains PART
+#   says TEXT    ends with a failure whose log contains TEXT
+#   iso TESTS    the same through GRUB from a CD image
+# With a pattern only the boots whose name contains it.
+set -u
+
+cd "$(dirname "$0")/../.." || exit 2
+build=${KELP_BUILD:-build}
+elf=$build/holdfast/x86_64/holdfast.elf
+logs=$build/qemu
+pattern=${1:-}
+mkdir -p "$logs"
+
+table() {
+	sed '/^#/d;/^$/d' << 'T'
+one CPU, 32 MiB, qemu64            | 60 | --cpu qemu64 --memory 32M --cpus 1 | tests
+one CPU, 32 MiB, max               | 60 | --cpu max --memory 32M --cpus 1 | tests
+two CPUs, 5 levels                 | 60 | --cpu max --memory 256M --cpus 2 | tests
+four CPUs, 4 levels                | 90 | --cpu qemu64 --memory 128M --cpus 4 | tests
+four CPUs, 5 levels                | 90 | --cpu max --memory 1G --cpus 4 | tests
+no NX                              | 60 | --cpu qemu64,-nx --memory 64M --cpus 1 | tests
+max without LA57 and 1 GiB leaves  | 60 | --cpu max,-la57,-pdpe1gb --memory 64M --cpus 2 | tests
+max without SMEP, SMAP, UMIP       | 60 | --cpu max,-smep,-smap,-umip --memory 64M --cpus 2 | tests
+no global leaves                   | 60 | --cpu max,-pge --memory 64M --cpus 2 | tests
+3 GiB, around the hole below 4 GiB | 60 | --cpu max --memory 3G --cpus 1 | tests
+5 GiB                              | 60 | --cpu qemu64 --memory 5G --cpus 1 | tests
+16 GiB, 4 levels                   | 60 | --cpu qemu64 --memory 16G --cpus 2 | tests=kernel
+16 GiB, 5 levels, 1 GiB leaves     | 90 | --cpu max --memory 16G --cpus 2 | tests
+16 CPUs                            | 90 | --cpu max --memory 128M --cpus 16 | tests=cpus
+64 CPUs                            | 90 | --cpu max --memory 128M --cpus 64 | tests=cpus
+only one of four CPUs used         | 60 | --cpu max --memory 64M --cpus 4 --append cpus=1 | tests=kernel
+BIOS, 4 levels                     | 60 | --cpu qemu64 --memory 64M --cpus 1 | iso tests
+BIOS, 5 levels, 4 CPUs             | 90 | --cpu max --memory 256M --cpus 4 | iso tests
+UEFI, 4 levels                     | 90 | --cpu qemu64 --memory 256M --cpus 1 --uefi | iso tests
+UEFI, 5 levels, 2 CPUs             | 90 | --cpu max --memory 1G --cpus 2 --uefi | iso tests
+a CPU without 64 bits              | 30 | --cpu qemu32 --memory 64M --cpus 1 | says this CPU has no 64-bit mode
+too little memory                  | 30 | --cpu max --memory 3M --cpus 1 | says needs 32 MiB
+64 CPUs, memory for a few          | 60 | --cpu max --memory 4M --cpus 64 | says no memory for more than
+a page fault                       | 30 | --cpu max --memory 64M --append run=fault_page | says there is no translation
+a store to text                    | 30 | --cpu max --memory 64M --append run=fault_text | says the kernel's text
+a stack that overflows             | 30 | --cpu max --memory 64M --append run=fault_stack | says a guard page
+T
+}
+
+# The image is made once, when the first boot needs it.
+make_iso() {
+	[ -e "$logs/tests.iso" ] && [ "$logs/tests.iso" -nt "$elf" ] && return
+	kernel/mkiso.sh "$elf" "$logs/tests.iso" exit=qemu test
+}
+
+# What the boot of this line prints, and its status.
+boot() {
+	image=$elf
+	case $expected in
+	iso*)
+		make_iso || return 1
+		image=$logs/tests.iso
+		;;
+	tests) options="$options --append test" ;;
+	tests=*) options="$options --append test=${expected#tests=}" ;;
+	esac
+	# shellcheck disable=SC2086 # options are words
+	tests/qemu/boot.sh $options --seconds "$seconds" --log "$log" "$image" 2>&1
+}
+
+# Did it do what the table says? Nothing is printed when it did.
+judge() {
+	case $expected in
+	says*)
+		[ "$status" = 1 ] || { echo "it should have failed, but the status is $status"; return 1; }
+		grep -qF -- "${expected#says }" "$log" || { echo "it does not say: ${expected#says }"; return 1; }
+		;;
+	*)
+		[ "$status" = 0 ] || { grep -a '^not ok\|^# kernel/\|^panic' "$log"; return 1; }
+		# The plan, and as many results: a kernel that ran nothing has not passed.
+		tr -d '\r' < "$log" | awk '/^1\.\.[0-9]+$/ { plan = substr($0, 4) } /^ok / { good++ }
+			END { if (!plan || plan != good) { print good + 0 " of " plan + 0 " tests passed"; exit 1 } }'
+		;;
+	esac
+}
+
+table | { [ -z "$pattern" ] && cat || grep -- "$pattern"; } > "$logs/table"
+total=$(wc -l < "$logs/table")
+echo "1..$total"
+number=0 failed=0
+trap 'echo "Bail out! interrupted"; exit 130' INT TERM
+while IFS='|' read -r name seconds options expected; do
+	name=$(echo $name) seconds=$(echo $seconds) expected=$(echo $expected)
+	number=$((number + 1))
+	log=$logs/boot-$number.log
+	start=$(date +%s%N)
+	output=$(boot)
+	status=$?
+	if output="$output$(judge)"; then
+		echo "ok $number - boot: $name # $((($(date +%s%N) - start) / 1000000)) ms"
+	else
+		echo "$output" | sed 's/^/# /'
+		echo "not ok $number - boot: $name # $log"
+		failed=$((failed + 1))
+	fi
+done < "$logs/table"
+[ "$failed" = 0 ]

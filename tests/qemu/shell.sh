@@ -1,0 +1,17 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# shell.sh <holdfast.elf> [arguments for QEMU]: `make shell`. Holdfast's monitor on this terminal.
+# Ctrl-A x ends QEMU, Ctrl-A c is QEMU's own monitor. The serial line is kept in build/run/shell.log.
+set -u
+
+elf=$1
+shift
+qemu=${QEMU:-qemu-system-x86_64}
+command -v "$qemu" > /dev/null || { echo "shell.sh: $qemu is missing (Debian: qemu-system-x86)" >&2; exit 2; }
+mkdir -p build/run
+echo 'Ctrl-A x ends QEMU; `poweroff` ends Holdfast.'
+exec "$qemu" -machine "${HOLDFAST_MACHINE:-q35}" -accel "${HOLDFAST_ACCEL:-tcg}" -cpu "${HOLDFAST_CPU:-max}" \
+	-m "${HOLDFAST_MEMORY:-256M}" -smp "${HOLDFAST_CPUS:-2}" -display none -nodefaults -no-reboot \
+	-chardev stdio,id=line,mux=on,signal=off,logfile=build/run/shell.log \
+	-serial chardev:line -mon chardev=line -kernel "$elf" "$@"
