@@ -17,6 +17,9 @@
 #include <string.h>
 #include <time.h>
 
+/* Events that can conflict with one operation. */
+#define FOUND_MAX (FOOTPRINT_MAX * (TOUCHES_THAT_COMMUTE * ACTORS + 1u))
+
 #define DEFAULT_SCHEDULES UINT64_C(10000000)
 #define DEFAULT_STEPS 2000u
 #define MINIMISE_STEPS UINT64_C(3000000)
@@ -60,19 +63,6 @@ static uint32_t actor_choices(struct explorer *x, unsigned actor)
 	return explore_memory_choices(x, actor) + interruptible(x, actor);
 }
 
-static uint16_t enabled_actors(struct explorer *x)
-{
-	uint16_t enabled = 0;
-
-	for (uint32_t t = 0; t < x->program->threads; t++) {
-		if (actor_choices(x, t))
-			enabled |= bit(t);
-		if (x->thread[t].buffer_count)
-			enabled |= bit(t + THREADS);
-	}
-	return enabled;
-}
-
 /* What an actor would do next. */
 static const struct op *actor_op(struct explorer *x, unsigned actor, struct op *room)
 {
@@ -87,21 +77,10 @@ static bool conflicts(const struct op *a, const struct op *b)
 	for (unsigned i = 0; i < a->footprints; i++)
 		for (unsigned j = 0; j < b->footprints; j++)
 			if (a->footprint[i].object == b->footprint[j].object &&
-			    (a->footprint[i].changes || b->footprint[j].changes))
+			    (a->footprint[i].touch == TOUCH_CHANGES ||
+			     a->footprint[i].touch != b->footprint[j].touch))
 				return true;
 	return false;
-}
-
-/* Waiting for a value, not for an interrupt or for its own store buffer. */
-static bool waits_for_value(struct explorer *x, uint32_t t)
-{
-	const struct op *op = x->thread[t].pending;
-
-	if (op->kind != OP_AWAIT && op->kind != OP_AWAIT_SWAP)
-		return false;
-	if (x->thread[t].buffer_count && explore_memory_waits_for_buffer(op))
-		return false;
-	return explore_memory_choices(x, t) == 0;
 }
 
 /* ---- happens-before of the reduction ---------------------------------------------------------- */
@@ -142,19 +121,23 @@ static unsigned conflicting_events(const struct explorer *x, const struct op *op
 	for (unsigned i = 0; i < op->footprints; i++) {
 		const struct object *object = &x->object[op->footprint[i].object];
 
-		if (object->last_write)
-			found[count++] = object->last_write - 1u;
-		if (!op->footprint[i].changes)
-			continue;
-		for (uint16_t left = object->readers; left; left &= (uint16_t)(left - 1u))
-			found[count++] = object->last_read[lowest(left)] - 1u;
+		if (object->last_change)
+			found[count++] = object->last_change - 1u;
+		for (unsigned touch = 0; touch < TOUCHES_THAT_COMMUTE; touch++) {
+			uint16_t left = object->present[touch];
+
+			if (op->footprint[i].touch == touch)
+				continue;
+			for (; left; left &= (uint16_t)(left - 1u))
+				found[count++] = object->last[touch][lowest(left)] - 1u;
+		}
 	}
 	return count;
 }
 
 static void clock_event(struct explorer *x, struct event *event, uint32_t index)
 {
-	uint32_t found[FOOTPRINT_MAX * (ACTORS + 1u)];
+	uint32_t found[FOUND_MAX];
 	unsigned count = conflicting_events(x, &event->op, found);
 
 	event->clock = clock_before(x, event->actor);
@@ -164,15 +147,98 @@ static void clock_event(struct explorer *x, struct event *event, uint32_t index)
 	for (unsigned i = 0; i < event->op.footprints; i++) {
 		struct object *object = &x->object[event->op.footprint[i].object];
 
-		if (event->op.footprint[i].changes) {
-			object->last_write = index + 1u;
-			object->readers = 0;
+		unsigned touch = event->op.footprint[i].touch;
+
+		if (touch == TOUCH_CHANGES) {
+			object->last_change = index + 1u;
+			object->present[TOUCH_READS] = object->present[TOUCH_ADDS] = 0;
 		} else {
-			object->last_read[event->actor] = index + 1u;
-			object->readers |= bit(event->actor);
+			object->last[touch][event->actor] = index + 1u;
+			object->present[touch] |= bit(event->actor);
 		}
 	}
 	x->last_event[event->actor] = index + 1u;
+}
+
+/* ---- what can run ----------------------------------------------------------------------------- */
+
+static bool is_access(const struct op *op)
+{
+	return op->kind <= OP_AND || op->kind == OP_AWAIT || op->kind == OP_AWAIT_SWAP;
+}
+
+/*
+ * RA: must the last store to the location come before the operation in every schedule that
+ * orders everything else in the same way?
+ */
+static bool store_is_forced(const struct explorer *x, unsigned actor, const struct op *op)
+{
+	const struct location *l = &x->location[op->location];
+	uint32_t found[FOUND_MAX];
+	struct clock clock;
+	struct op others;
+	unsigned count;
+
+	if (l->last_event == 0)
+		return true;
+	clock = clock_before(x, actor);
+	if (clock_knows(x, &clock, l->last_event - 1u))
+		return true;
+	others = *op;
+	others.footprints = 0;
+	for (unsigned i = 0; i < op->footprints; i++)
+		if (op->footprint[i].object != l->object)
+			others.footprint[others.footprints++] = op->footprint[i];
+	count = conflicting_events(x, &others, found);
+	for (unsigned i = 0; i < count; i++)
+		if (clock_knows(x, &x->event[found[i]].clock, l->last_event - 1u))
+			return true;
+	return false;
+}
+
+/*
+ * Which of the choices are to be tried, as a mask. All; but under RA an operation that is not
+ * bound to come after the last store to its location has nothing to do here unless it goes on
+ * from that store: what else it could do, it does in a schedule in which it comes before.
+ */
+static uint64_t allowed_choices(struct explorer *x, unsigned actor, uint32_t choices)
+{
+	uint64_t all = choices >= 64 ? UINT64_MAX : (UINT64_C(1) << choices) - 1u;
+	const struct op *op;
+
+	if (x->reduction != EXPLORE_DPOR || x->options.model != EXPLORE_RA || !choices)
+		return all;
+	op = x->thread[actor].pending;
+	if (!is_access(op) || store_is_forced(x, actor, op))
+		return all;
+	if (interruptible(x, actor))
+		return explore_memory_newest(x, actor) | UINT64_C(1) << (choices - 1u);
+	return explore_memory_newest(x, actor);
+}
+
+static uint16_t enabled_actors(struct explorer *x)
+{
+	uint16_t enabled = 0;
+
+	for (uint32_t t = 0; t < x->program->threads; t++) {
+		if (allowed_choices(x, t, actor_choices(x, t)))
+			enabled |= bit(t);
+		if (x->thread[t].buffer_count)
+			enabled |= bit(t + THREADS);
+	}
+	return enabled;
+}
+
+/* Waiting for a value or for another store, not for an interrupt or for its own store buffer. */
+static bool waits_for_value(struct explorer *x, uint32_t t)
+{
+	const struct op *op = x->thread[t].pending;
+
+	if (!is_access(op) || op->kind == OP_FENCE)
+		return false;
+	if (x->thread[t].buffer_count && explore_memory_waits_for_buffer(op))
+		return false;
+	return allowed_choices(x, t, explore_memory_choices(x, t)) == 0;
 }
 
 /* ---- races ------------------------------------------------------------------------------------- */
@@ -233,7 +299,8 @@ static void reverse(struct explorer *x, uint32_t e, unsigned actor, const struct
 
 	if (!could_run && op->kind == OP_END)
 		return; /* no interrupt was there to be taken */
-	if (!could_run && (op->kind == OP_AWAIT || op->kind == OP_AWAIT_SWAP))
+	if (!could_run && (x->options.model == EXPLORE_RA || op->kind == OP_AWAIT ||
+			   op->kind == OP_AWAIT_SWAP))
 		first = 0;
 	first &= node->enabled;
 	if (!first) {
@@ -247,7 +314,7 @@ static void reverse(struct explorer *x, uint32_t e, unsigned actor, const struct
 
 static void find_races(struct explorer *x, unsigned actor, const struct op *op)
 {
-	uint32_t found[FOOTPRINT_MAX * (ACTORS + 1u)];
+	uint32_t found[FOUND_MAX];
 	unsigned count = conflicting_events(x, op, found);
 	struct clock before;
 
@@ -351,6 +418,21 @@ static void fail_deadlock(struct explorer *x)
 	explore_fail("all threads wait for ever: %s", text);
 }
 
+/* Nothing can run. */
+static enum end how_it_ended(struct explorer *x)
+{
+	bool waiting = false;
+
+	for (uint32_t t = 0; t < x->program->threads; t++) {
+		if (actor_choices(x, t))
+			return END_PRUNED; /* it could, and does in another schedule */
+		waiting = waiting || x->thread[t].pending->kind != OP_END;
+	}
+	if (waiting)
+		fail_deadlock(x);
+	return END_COMPLETE;
+}
+
 static void check_repeats(struct explorer *x, struct node *node, const struct op *op,
 			  uint32_t choices)
 {
@@ -426,10 +508,7 @@ static bool step(struct explorer *x)
 	uint32_t choices;
 
 	if (!enabled) {
-		for (uint32_t t = 0; t < x->program->threads; t++)
-			if (!x->thread[t].ended || x->thread[t].pending->kind != OP_END)
-				fail_deadlock(x);
-		x->end = END_COMPLETE;
+		x->end = how_it_ended(x);
 		return false;
 	}
 	if (index == x->steps_max) {
@@ -451,6 +530,11 @@ static bool step(struct explorer *x)
 	if (x->by_id && node->choice >= choices)
 		explore_misuse("%s: step %u of the id has no choice %u", x->program->name, index + 1u,
 			       node->choice);
+	if (node->choices == 0 && !x->by_id) {
+		node->allowed = allowed_choices(x, node->actor, choices);
+		if (choices <= 64)
+			node->choice = (uint16_t)__builtin_ctzll(node->allowed);
+	}
 	check_repeats(x, node, op, choices);
 	if (fresh && x->options.search == EXPLORE_RANDOM && !x->by_id)
 		node->choice = (uint16_t)random_below(&x->random, choices);
@@ -533,6 +617,18 @@ static enum end run_schedule(struct explorer *x)
 	return x->end;
 }
 
+static bool next_choice(struct node *node)
+{
+	uint64_t left = node->choice >= 63 ? 0 : node->allowed >> (node->choice + 1u);
+
+	if (node->choices > 64)
+		return ++node->choice < node->choices;
+	if (!left)
+		return false;
+	node->choice = (uint16_t)(node->choice + 1u + (unsigned)__builtin_ctzll(left));
+	return true;
+}
+
 /* The next decisions in depth-first order. False: there are none. */
 static bool backtrack(struct explorer *x)
 {
@@ -541,10 +637,8 @@ static bool backtrack(struct explorer *x)
 		uint16_t left;
 
 		x->replay = x->depth;
-		if (node->choice + 1u < node->choices) {
-			node->choice++;
+		if (next_choice(node))
 			return true;
-		}
 		node->done |= bit(node->actor);
 		left = node->todo & node->enabled & (uint16_t)~(node->done | node->sleep);
 		if (left) {

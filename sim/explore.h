@@ -158,6 +158,14 @@ uint64_t explore_and(void *address, unsigned size, uint64_t bits, enum explore_o
 void explore_fence(enum explore_order order);
 
 /*
+ * A counter: adding tells nothing and orders nothing, so two additions commute, which spares
+ * many schedules. Reading gives the newest value, in every model. Not for addresses that the
+ * operations above are used on.
+ */
+void explore_count_add(void *address, unsigned size, uint64_t n);
+uint64_t explore_count_read(const void *address, unsigned size);
+
+/*
  * Loads until (value & mask) == (wanted & mask), as one step that waits: what a spinning loop
  * is to be written as. All threads waiting for ever is a failure (deadlock).
  */
@@ -192,6 +200,8 @@ void explore_region_free(void *base, size_t size, unsigned element_size, const c
  */
 void explore_retire(void *base);
 void explore_claim(void *base);
+/* Between them? For finish and invariant. */
+bool explore_is_live(const void *base);
 
 /* ---- everything else that threads share ----------------------------------------------------- */
 

@@ -5,7 +5,7 @@
 #
 # $(eval $(call explore,VARIANT,COMPILER,FLAGS,LIBRARY FLAGS)) adds them to TESTS_<variant>.
 
-EXPLORE_SOURCES := $(sort $(wildcard sim/explore*.c))
+EXPLORE_SOURCES := $(sort $(wildcard sim/explore*.c tests/explore/support/*.c))
 EXPLORE_TESTS := $(sort $(wildcard tests/explore/*.c))
 
 define explore

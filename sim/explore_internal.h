@@ -8,8 +8,8 @@
  * its store buffer (actor EXPLORE_THREADS_MAX + i).
  *
  * An OBJECT is what operations can conflict over: a location, a region, an interrupt line, the
- * order of SC fences, whatever explore_step() named. Two operations of different CPUs commute
- * unless both name one object and one of them changes it. All of the reduction rests on this.
+ * order of SC fences, whatever explore_step() named. Two operations commute unless both name one
+ * object and do not both read it, or both add to it. All of the reduction rests on this.
  */
 #ifndef SIM_EXPLORE_INTERNAL_H
 #define SIM_EXPLORE_INTERNAL_H
@@ -27,7 +27,7 @@
 #define LOCATION_SLOTS 8192u /* hash slots, a power of two */
 #define OBJECTS_MAX 4096u
 #define REGIONS_MAX 256u
-#define HISTORY_MAX 64u /* stores one location can remember in one schedule */
+#define HISTORY_MAX 62u /* stores one location can remember in one schedule */
 #define MESSAGES_MAX 65535u
 #define VIEW_POOL (1u << 22)
 #define BUFFER_MAX 64u
@@ -47,6 +47,8 @@ enum op_kind {
 	OP_OR,
 	OP_AND,
 	OP_FENCE,
+	OP_COUNT_ADD,
+	OP_COUNT_READ,
 	OP_AWAIT,
 	OP_AWAIT_SWAP,
 	OP_RETIRE,
@@ -60,9 +62,17 @@ enum op_kind {
 	OP_INTERRUPT,
 };
 
+/* What an operation does to an object. Equal ones commute, except CHANGES. */
+enum touch {
+	TOUCH_READS,
+	TOUCH_ADDS,
+	TOUCH_CHANGES,
+};
+#define TOUCHES_THAT_COMMUTE 2
+
 struct footprint {
 	uint16_t object;
-	bool changes;
+	uint8_t touch;
 };
 
 struct op {
@@ -122,6 +132,8 @@ struct location {
 	/* RA: message numbers in modification order. */
 	uint32_t history_count;
 	uint16_t history[HISTORY_MAX];
+	uint16_t last_message; /* in the order of the schedule */
+	uint32_t last_event;   /* event + 1 that made it; 0: INITIAL */
 };
 
 struct region {
@@ -187,15 +199,17 @@ struct event {
 struct node {
 	uint16_t enabled, sleep, todo, done;
 	uint16_t choice, choices;
+	uint64_t allowed; /* choices to be tried, if there are at most 64 */
 	uint8_t actor;
 	uint32_t preemptions; /* on the way here */
 	uint32_t signature;   /* of what the actor does: must repeat */
 };
 
 struct object {
-	uint32_t last_write; /* event + 1 */
-	uint32_t last_read[ACTORS];
-	uint16_t readers; /* mask of actors in last_read */
+	uint32_t last_change; /* event + 1 */
+	/* Since then, of each actor the last that reads, and the last that adds. */
+	uint32_t last[TOUCHES_THAT_COMMUTE][ACTORS];
+	uint16_t present[TOUCHES_THAT_COMMUTE]; /* masks of actors */
 };
 
 enum end { /* how a schedule ended */
@@ -298,6 +312,8 @@ struct region *explore_memory_region(struct explorer *x, uintptr_t address);
 void explore_memory_prepare(struct explorer *x, uint32_t t, struct op *op);
 /* In how many ways the pending operation of t can be performed now; 0: it waits. */
 uint32_t explore_memory_choices(struct explorer *x, uint32_t t);
+/* RA: of these, as a mask, those that go on from the last store of the schedule; see docs. */
+uint64_t explore_memory_newest(struct explorer *x, uint32_t t);
 void explore_memory_perform(struct explorer *x, uint32_t t, struct op *op, uint32_t choice);
 void explore_memory_drain(struct explorer *x, uint32_t t);
 void explore_memory_take_interrupt(struct explorer *x, uint32_t t);

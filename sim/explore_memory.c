@@ -110,6 +110,8 @@ static uint16_t make_location(struct explorer *x, uintptr_t address, unsigned si
 	memset(&l->plain_write, 0, sizeof(l->plain_write));
 	l->history[0] = INITIAL;
 	l->history_count = 1;
+	l->last_message = INITIAL;
+	l->last_event = 0;
 	return (uint16_t)x->locations++;
 }
 
@@ -452,10 +454,10 @@ bool explore_memory_waits_for_buffer(const struct op *op)
 	       (op->kind == OP_FENCE && fenced(op));
 }
 
-static void add_footprint(struct op *op, uint16_t object, bool changes)
+static void add_footprint(struct op *op, uint16_t object, enum touch touch)
 {
 	op->footprint[op->footprints].object = object;
-	op->footprint[op->footprints].changes = changes;
+	op->footprint[op->footprints].touch = (uint8_t)touch;
 	op->footprints++;
 }
 
@@ -473,28 +475,33 @@ void explore_memory_prepare(struct explorer *x, uint32_t t, struct op *op)
 		op->expected = truncated(op->expected, op->size);
 		/* A buffered store meets nobody before it drains. */
 		if (!(x->options.model == EXPLORE_TSO && op->kind == OP_STORE && !fenced(op)))
-			add_footprint(op, x->location[op->location].object, writes);
+			add_footprint(op, x->location[op->location].object,
+				      writes ? TOUCH_CHANGES : TOUCH_READS);
 		if (op->region != NO_REGION)
-			add_footprint(op, x->region[op->region].object, false);
+			add_footprint(op, x->region[op->region].object, TOUCH_READS);
+	} else if (op->kind == OP_COUNT_ADD || op->kind == OP_COUNT_READ) {
+		add_footprint(op, explore_memory_named(x, op->address),
+			      op->kind == OP_COUNT_ADD ? TOUCH_ADDS : TOUCH_READS);
 	} else if (op->kind == OP_RETIRE || op->kind == OP_CLAIM) {
 		struct region *region = explore_memory_region(x, (uintptr_t)op->address);
 
 		if (!region || region->base != (uintptr_t)op->address)
 			explore_misuse("%p is not the base of a region", op->address);
 		op->region = (uint16_t)(region - x->region);
-		add_footprint(op, region->object, true);
+		add_footprint(op, region->object, TOUCH_CHANGES);
 	} else if (op->kind == OP_STEP) {
-		add_footprint(op, explore_memory_named(x, op->address), op->success);
+		add_footprint(op, explore_memory_named(x, op->address),
+			      op->success ? TOUCH_CHANGES : TOUCH_READS);
 	} else if (op->kind == OP_SEND) {
-		add_footprint(op, x->thread[op->value].line.object, true);
+		add_footprint(op, x->thread[op->value].line.object, TOUCH_CHANGES);
 	}
 	if (x->options.model == EXPLORE_RA && fenced(op) &&
 	    (op->kind == OP_FENCE || is_access(op->kind)))
-		add_footprint(op, x->fence_object, true);
+		add_footprint(op, x->fence_object, TOUCH_CHANGES);
 	if (x->options.model == EXPLORE_TSO && explore_memory_waits_for_buffer(op))
-		add_footprint(op, x->thread[t].buffer_object, false);
+		add_footprint(op, x->thread[t].buffer_object, TOUCH_READS);
 	if (x->program->interrupt && x->thread[t].interrupts_on)
-		add_footprint(op, x->thread[t].line.object, false);
+		add_footprint(op, x->thread[t].line.object, TOUCH_READS);
 }
 
 void explore_memory_prepare_drain(struct explorer *x, uint32_t t, struct op *op)
@@ -504,10 +511,10 @@ void explore_memory_prepare_drain(struct explorer *x, uint32_t t, struct op *op)
 
 	*op = (struct op){.kind = OP_DRAIN, .size = b->size, .location = b->location,
 			  .region = b->region, .address = (void *)b->address, .value = b->value};
-	add_footprint(op, x->location[b->location].object, true);
-	add_footprint(op, thread->buffer_object, true);
+	add_footprint(op, x->location[b->location].object, TOUCH_CHANGES);
+	add_footprint(op, thread->buffer_object, TOUCH_CHANGES);
 	if (b->region != NO_REGION)
-		add_footprint(op, x->region[b->region].object, false);
+		add_footprint(op, x->region[b->region].object, TOUCH_READS);
 }
 
 /* ---- RA -------------------------------------------------------------------------------------- */
@@ -577,6 +584,29 @@ static uint32_t ra_pick(const struct explorer *x, uint32_t t, const struct op *o
 		       x->program->name);
 }
 
+uint64_t explore_memory_newest(struct explorer *x, uint32_t t)
+{
+	const struct op *op = x->thread[t].pending;
+	const struct location *l = &x->location[op->location];
+	uint32_t lowest = floor_rank(x, t, op);
+	uint32_t last = rank_of(x, l->last_message);
+	uint64_t mask = 0;
+	uint32_t choice = 0;
+
+	for (uint32_t rank = l->history_count; rank-- > lowest;) {
+		uint64_t to;
+		bool writes = op->kind == OP_STORE || modified(op, message_value(x, l, rank), &to);
+
+		if (!possible(x, l, op, rank))
+			continue;
+		/* What writes may come anywhere after it; what only reads, reads it. */
+		if (rank == last || (writes && rank > last))
+			mask |= UINT64_C(1) << choice;
+		choice++;
+	}
+	return mask;
+}
+
 static void ra_fence(struct explorer *x, struct thread *thread, unsigned order)
 {
 	if (acquires(order))
@@ -632,6 +662,9 @@ static void ra_write(struct explorer *x, uint32_t t, struct op *op, uint32_t ran
 	x->message[m] = (struct message){.value = value, .location = op->location,
 					 .rank = (uint16_t)(rank + 1u), .modifies = modifies,
 					 .thread = (uint8_t)t};
+	l->last_message = m;
+	/* A plain store happens in the event before it. */
+	l->last_event = x->events + x->performing;
 	op->inserted = rank + 2u < l->history_count;
 	if (!op->inserted)
 		explore_memory_raw_store(l->address, l->size, value);
@@ -764,6 +797,14 @@ static void fence(struct explorer *x, struct thread *thread, unsigned order)
 		thread->released.known = thread->now.known;
 }
 
+/* A new life: what was stored in the old one is nobody's any more. */
+static void forget_locations(struct explorer *x, uint16_t region)
+{
+	for (uint32_t i = 0; i < x->locations; i++)
+		if (x->location[i].region == region)
+			x->location[i].address = 0;
+}
+
 static void change_life(struct explorer *x, uint32_t t, struct op *op)
 {
 	struct region *region = &x->region[op->region];
@@ -776,6 +817,7 @@ static void change_life(struct explorer *x, uint32_t t, struct op *op)
 	region->live = claim;
 	if (claim) {
 		region->claimed_by = (uint8_t)t;
+		forget_locations(x, op->region);
 	} else {
 		region->retired_by = (uint8_t)t;
 		region->retired_event = x->events + 1u;
@@ -833,6 +875,11 @@ void explore_memory_perform(struct explorer *x, uint32_t t, struct op *op, uint3
 			sc_access(x, t, op);
 		if (op->kind != OP_STORE)
 			check_atomic(x, t, l, true, is_modify(op->kind));
+	} else if (op->kind == OP_COUNT_ADD || op->kind == OP_COUNT_READ) {
+		op->result = explore_memory_raw_load((uintptr_t)op->address, op->size);
+		if (op->kind == OP_COUNT_ADD)
+			explore_memory_raw_store((uintptr_t)op->address, op->size,
+						 op->result + op->value);
 	} else if (op->kind == OP_FENCE) {
 		fence(x, thread, op->order);
 	} else if (op->kind == OP_RETIRE || op->kind == OP_CLAIM) {

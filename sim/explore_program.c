@@ -56,7 +56,8 @@ static uint64_t direct(struct op *op)
 	switch (op->kind) {
 	case OP_STORE:
 	case OP_EXCHANGE: explore_memory_raw_store(address, op->size, op->value); break;
-	case OP_ADD: explore_memory_raw_store(address, op->size, old + op->value); break;
+	case OP_ADD:
+	case OP_COUNT_ADD: explore_memory_raw_store(address, op->size, old + op->value); break;
 	case OP_OR: explore_memory_raw_store(address, op->size, old | op->value); break;
 	case OP_AND: explore_memory_raw_store(address, op->size, old & op->value); break;
 	case OP_SWAP:
@@ -144,6 +145,19 @@ void explore_fence(enum explore_order order)
 	/* Fences of other orders do nothing under SC and TSO but order plain accesses. */
 	if (x)
 		issue(x, &op);
+}
+
+void explore_count_add(void *address, unsigned size, uint64_t n)
+{
+	modify(OP_COUNT_ADD, address, size, n, EXPLORE_RELAXED);
+}
+
+uint64_t explore_count_read(const void *address, unsigned size)
+{
+	struct op op = {.kind = OP_COUNT_READ, .size = (uint8_t)size,
+			.address = (void *)(uintptr_t)address};
+
+	return access(&op);
 }
 
 static uint64_t await(struct op *op)
@@ -276,6 +290,14 @@ void explore_retire(void *base)
 void explore_claim(void *base)
 {
 	change_life(OP_CLAIM, base);
+}
+
+bool explore_is_live(const void *base)
+{
+	struct explorer *x = explore_current;
+	const struct region *region = x ? explore_memory_region(x, (uintptr_t)base) : NULL;
+
+	return region && region->live;
 }
 
 /* ---- everything else --------------------------------------------------------------------------- */

@@ -136,7 +136,8 @@ static const char *op_name(const struct event *event)
 	static const char *const name[] = {
 		[OP_LOAD] = "load",	  [OP_STORE] = "store",	  [OP_SWAP] = "swap",
 		[OP_EXCHANGE] = "exchange", [OP_ADD] = "add",	  [OP_OR] = "or",
-		[OP_AND] = "and",	  [OP_FENCE] = "fence",	  [OP_AWAIT] = "await",
+		[OP_AND] = "and",	  [OP_FENCE] = "fence",	  [OP_COUNT_ADD] = "count",
+		[OP_COUNT_READ] = "count",	  [OP_AWAIT] = "await",
 		[OP_AWAIT_SWAP] = "await-swap", [OP_RETIRE] = "retire", [OP_CLAIM] = "claim",
 		[OP_STEP] = "step",	  [OP_CHOOSE] = "choose", [OP_SEND] = "send",
 		[OP_END] = "end",	  [OP_DRAIN] = "drain",	  [OP_INTERRUPT] = "INTERRUPT",
@@ -154,6 +155,7 @@ static void describe(const struct explorer *x, const struct event *event, char *
 	explore_trace_address(x, (uintptr_t)op->address, name, sizeof(name));
 	switch (event->kind) {
 	case OP_LOAD:
+	case OP_COUNT_READ:
 	case OP_AWAIT: snprintf(text, size, "%s -> %#" PRIx64, name, op->result); break;
 	case OP_STORE:
 	case OP_DRAIN: snprintf(text, size, "%s = %#" PRIx64, name, op->value); break;
@@ -170,6 +172,7 @@ static void describe(const struct explorer *x, const struct event *event, char *
 		snprintf(text, size, "%s %#" PRIx64 " => %#" PRIx64, name, op->result, op->value);
 		break;
 	case OP_ADD:
+	case OP_COUNT_ADD:
 	case OP_OR:
 	case OP_AND:
 		snprintf(text, size, "%s was %#" PRIx64 ", by %#" PRIx64, name, op->result, op->value);
@@ -221,7 +224,8 @@ static void print_event(const struct explorer *x, FILE *output, uint32_t index, 
 	const struct event *event = &x->event[index];
 	const struct op *op = &event->op;
 	char what[160], name[32], tail[64] = "";
-	bool ordered = event->kind <= OP_AWAIT_SWAP;
+	bool ordered = event->kind <= OP_AWAIT_SWAP && event->kind != OP_COUNT_ADD &&
+		       event->kind != OP_COUNT_READ;
 
 	describe(x, event, what, sizeof(what));
 	if (op->stale && ordered)

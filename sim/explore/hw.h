@@ -104,14 +104,12 @@ static inline void kelp_hw_invalidate_end(const struct kelp_space *space)
 	explore_fence(EXPLORE_SEQ_CST);
 }
 
-static inline uint32_t kelp_hw_count_add(uint32_t *counter, uint32_t n)
-{
-	return (uint32_t)explore_add(counter, sizeof(*counter), n, EXPLORE_ACQ_REL) + n;
-}
+/* Nobody may want the result: additions commute for the explorer. */
+#define kelp_hw_count_add(counter, n) explore_count_add((counter), sizeof(*(counter)), (n))
 
 static inline uint32_t kelp_hw_count_read(const uint32_t *counter)
 {
-	return (uint32_t)explore_load(counter, sizeof(*counter), EXPLORE_ACQUIRE);
+	return (uint32_t)explore_count_read(counter, sizeof(*counter));
 }
 
 #endif

@@ -5,7 +5,7 @@
  * et al., "Repairing Sequential Consistency in C/C++11" (2017); names as in Maranget, Sarkar,
  * Sewell, "A Tutorial Introduction to the ARM and POWER Relaxed Memory Models" (2012).
  */
-#include "mini.h"
+#include "support/mini.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -6,7 +6,7 @@
 #ifndef TESTS_EXPLORE_MINI_H
 #define TESTS_EXPLORE_MINI_H
 
-#include "../../sim/explore.h"
+#include "sim/explore.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +25,8 @@ enum mini_kind {
 	MINI_FENCE,
 	MINI_AWAIT, /* waits until loc is `expected`; reg = it */
 	MINI_LOCK,  /* waits until loc is `expected`, swaps it for value */
+	MINI_COUNT,      /* adds value to the counter, which is location 3 */
+	MINI_COUNT_READ, /* reg = the counter */
 };
 
 struct mini_op {
@@ -170,6 +172,10 @@ static inline void mini_thread(struct mini_run *run, unsigned t)
 			break;
 		case MINI_LOCK:
 			explore_await_swap(p, 4, op->expected, op->value, op->order);
+			break;
+		case MINI_COUNT: explore_count_add(&run->state.location[W], 4, op->value); break;
+		case MINI_COUNT_READ:
+			run->reg[op->reg] = (unsigned)explore_count_read(&run->state.location[W], 4);
 			break;
 		}
 	}
