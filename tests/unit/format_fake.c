@@ -4,7 +4,6 @@
 
 #define LAWS(name)  kelp_fake_##name
 #define LAWS_PREFIX "fake"
-#define LAWS_REACH
 #include "format_golden.h"
 #include "format_laws.h"
 

@@ -7,7 +7,6 @@
  *	#define LAWS(name)  kelp_<format>_##name     and the format's header
  *	#define LAWS_PREFIX "..."                    instances of tests/common/formats.c to take
  *
- *	#define LAWS_REACH           if the format has a reach() of its own
  *
  * and provides, written from the manual and not from the code under test:
  *
@@ -515,9 +514,7 @@ static void law_data(const struct kelp_format *f)
 			CHECK(f->group_order[level] == LAWS(group_order)(level));
 		else
 			CHECK(f->group_order[level] == 0);
-#ifdef LAWS_REACH
 		CHECK(LAWS(reach)(f, level) == reach(f, level));
-#endif
 		CHECK(LAWS(levels)(f) == f->levels);
 		CHECK(LAWS(caches_invalid)(f) == f->caches_invalid);
 		for (unsigned n = 0; n < ATTR_SETS; n++) {

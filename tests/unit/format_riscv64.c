@@ -7,7 +7,6 @@
 
 #define LAWS(name)  kelp_riscv64_##name
 #define LAWS_PREFIX "riscv64"
-#define LAWS_REACH
 #include "format_golden.h"
 #include "format_laws.h"
 

@@ -4,7 +4,6 @@
 
 #define LAWS(name)  kelp_x86_pae_##name
 #define LAWS_PREFIX "x86_pae"
-#define LAWS_REACH
 #include "format_golden.h"
 #include "format_laws.h"
 
