@@ -69,6 +69,9 @@ enum kelp_status kelp_pages_reserve(struct kelp_space *space, struct kelp_change
 			kelp_pages_cancel(space, change);
 			return KELP_ERR_NO_MEMORY;
 		}
+		/* A root without entries is all zero: its contents do not give it away. */
+		KELP_ASSERT_DEBUG(space->port, page != space->root,
+				  "port: the root was handed out twice");
 		*words(space, page) = change->reserved ? change->reserve : RESERVE_END;
 		change->reserve = page;
 		change->reserved++;
