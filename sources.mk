@@ -21,6 +21,8 @@ SOURCES_core += src/format.c
 SOURCES_core += src/flush.c
 SOURCES_core += src/pages.c
 SOURCES_core += src/space.c
+SOURCES_core += src/slot.c
+SOURCES_core += src/directmap.c
 
 FORMATS += x86_64
 SOURCES_x86_64 += arch/x86_64/format.c

@@ -34,7 +34,7 @@ static enum kelp_status refuse(struct kelp_directmap *map)
 	return KELP_ERR_UNSUPPORTED;
 }
 
-/* ---- pins --------------------------------------------------------------------------------- */
+/* ---- pins -------------------------------------------------------------------------------- */
 
 static bool is_pinned(const struct kelp_directmap *map, const struct extent *extent)
 {
@@ -79,7 +79,7 @@ enum kelp_status kelp_directmap_unpin(struct kelp_directmap *map, kelp_pfn_t fir
 	return KELP_ERR_NOT_MAPPED;
 }
 
-/* ---- one change --------------------------------------------------------------------------- */
+/* ---- one change -------------------------------------------------------------------------- */
 
 static void commit_quiesced(void *argument)
 {
@@ -161,7 +161,7 @@ static enum kelp_status protect_extent(struct kelp_directmap *map, struct kelp_f
 	return change_entries(map, flush, &change);
 }
 
-/* ---- large leaves come back (INV-3.2) ------------------------------------------------------ */
+/* ---- large leaves come back (INV-3.2) ---------------------------------------------------- */
 
 static bool size_allowed(const struct kelp_directmap *map, unsigned shift)
 {
@@ -402,7 +402,7 @@ bool kelp_directmap_coalesce_some(struct kelp_directmap *map, uint32_t tables)
 	return map->pending_count > 0;
 }
 
-/* ---- the public changes --------------------------------------------------------------------- */
+/* ---- the public changes ------------------------------------------------------------------ */
 
 static enum kelp_status changeable(struct kelp_directmap *map, kelp_pfn_t first, uint64_t frames,
 				   struct extent *extent)
@@ -511,7 +511,7 @@ enum kelp_status kelp_directmap_protect(struct kelp_directmap *map, kelp_pfn_t f
 	return status;
 }
 
-/* ---- adding and removing -------------------------------------------------------------------- */
+/* ---- adding and removing ----------------------------------------------------------------- */
 
 static enum kelp_status map_extent(struct kelp_directmap *map, struct kelp_flush *flush,
 				   const struct extent *extent)
@@ -651,7 +651,7 @@ enum kelp_status kelp_directmap_init(struct kelp_directmap *map,
 		if (undone == KELP_OK)
 			undone = unmap_extent(map, &flush, &extent);
 		KELP_ASSERT_ALWAYS(map->space->port, undone == KELP_OK,
-				   "kelp_directmap_init: a range that was just mapped is not there");
+				   "kelp_directmap_init: what was just mapped is not there");
 	}
 	/* Ranges that touch: what each has of a table may be one leaf together. */
 	for (done = 0; status == KELP_OK && done < count; done++) {
@@ -665,7 +665,7 @@ enum kelp_status kelp_directmap_init(struct kelp_directmap *map,
 	return status;
 }
 
-/* ---- looking -------------------------------------------------------------------------------- */
+/* ---- looking ----------------------------------------------------------------------------- */
 
 bool kelp_directmap_present(const struct kelp_directmap *map, kelp_pfn_t pfn)
 {
@@ -712,7 +712,7 @@ void kelp_directmap_statistics(const struct kelp_directmap *map,
 	(void)status;
 }
 
-/* ---- debug page allocation (INV-3.3) -------------------------------------------------------- */
+/* ---- debug page allocation (INV-3.3) ----------------------------------------------------- */
 
 /* Are all frames of the extent there, and all present or all absent? */
 struct presence {

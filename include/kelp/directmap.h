@@ -68,7 +68,7 @@ struct kelp_directmap_config {
 	 * asks for them here, and equal leaves stay equal.
 	 */
 	kelp_attr_t attributes;
-	/* The largest leaf, log2; 0: as large as the format has. page_shift: nothing ever splits. */
+	/* log2 of the largest leaf; 0: as large as the format has; page_shift: none ever splits. */
 	unsigned leaf_shift;
 	uint32_t flags;
 	/* Tables looked at per call beyond those of the call's own range; 0: a default. */
@@ -231,7 +231,7 @@ static inline kelp_pfn_t kelp_directmap_frame(const struct kelp_directmap *map, 
 	return pfn;
 }
 
-/* ---- debug page allocation ------------------------------------------------------------------ */
+/* ---- debug page allocation --------------------------------------------------------------- */
 
 /*
  * INV-3.3 A call family of its own, for an allocator that wants every free frame absent, so that

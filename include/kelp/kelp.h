@@ -3,9 +3,11 @@
 #ifndef KELP_KELP_H
 #define KELP_KELP_H
 
+#include <kelp/directmap.h>
 #include <kelp/flush.h>
 #include <kelp/format.h>
 #include <kelp/port.h>
+#include <kelp/slot.h>
 #include <kelp/space.h>
 #include <kelp/status.h>
 #include <kelp/types.h>
