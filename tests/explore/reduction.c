@@ -147,6 +147,37 @@ static enum explore_order random_order(enum mini_kind kind, bool sc)
 	}
 }
 
+/* Puts interrupts into a program: a few sends, one thread with interrupts off for a while. */
+static void add_interrupts(struct mini *mini)
+{
+	unsigned threads = 0, sends = 1 + below(2);
+
+	while (threads < MINI_THREADS && mini->op[threads][0].kind != MINI_END)
+		threads++;
+	for (unsigned i = 0; i < sends; i++) {
+		unsigned t = below(threads);
+		unsigned at = below(4);
+
+		for (unsigned j = 0; j < at; j++)
+			if (mini->op[t][j].kind == MINI_END)
+				at = j;
+		if (mini->op[t][MINI_OPS - 2].kind != MINI_END)
+			continue;
+		memmove(&mini->op[t][at + 1], &mini->op[t][at],
+			(MINI_OPS - 2 - at) * sizeof(mini->op[t][0]));
+		mini->op[t][at] = (struct mini_op){.kind = MINI_SEND, .value = below(threads)};
+	}
+	if (below(2) == 0) {
+		struct mini_op *op = mini->op[below(threads)];
+
+		memmove(op + 1, op, (MINI_OPS - 2) * sizeof(*op));
+		op[0] = (struct mini_op){.kind = MINI_OFF};
+		op[MINI_OPS - 1].kind = MINI_END;
+		if (op[3].kind == MINI_COUNT)
+			op[3] = (struct mini_op){.kind = MINI_ON};
+	}
+}
+
 /* `waiting`: with awaits and locks, so that it can deadlock. */
 static struct mini random_mini(unsigned total, bool waiting, bool strong)
 {
@@ -175,7 +206,7 @@ static struct mini random_mini(unsigned total, bool waiting, bool strong)
 		if (op->kind == MINI_ADD)
 			op->value = 1;
 		if (op->kind != MINI_STORE && op->kind != MINI_FENCE && op->kind != MINI_COUNT)
-			op->reg = reg++ % MINI_REGISTERS;
+			op->reg = reg++ % 8;
 		used[t]++;
 	}
 	return mini;
@@ -184,7 +215,8 @@ static struct mini random_mini(unsigned total, bool waiting, bool strong)
 static void print_mini(const struct mini *mini)
 {
 	static const char *const kind[] = {"end", "load", "store", "swap", "add", "fence", "await",
-					   "lock", "count", "count-read"};
+					   "lock",  "count", "count-read", "send", "off", "on",
+					   "choose"};
 
 	for (unsigned t = 0; t < MINI_THREADS; t++)
 		for (const struct mini_op *op = mini->op[t]; op->kind != MINI_END; op++)
@@ -199,7 +231,7 @@ static bool all_outcomes(const struct mini *mini, enum explore_model model,
 			 struct explore_result *result)
 {
 	struct explore_options options = {.model = model, .reduction = reduction,
-					  .schedules_max = 60000, .count_failures = true,
+					  .schedules_max = 20000, .count_failures = true,
 					  .keep_first_failure = true};
 
 	if (mini_explore(mini, &options, outcomes, result) == EXPLORE_MISUSED) {
@@ -227,6 +259,11 @@ static void compare_reductions(unsigned seed, struct sums *sums)
 
 	random_state = seed;
 	mini = random_mini(model == EXPLORE_TSO ? 4 + below(3) : 5 + below(3), seed & 8, false);
+	if (seed % 4 == 1) {
+		mini = random_mini(model == EXPLORE_TSO ? 3 + below(2) : 4 + below(2), seed & 8,
+				   false);
+		add_interrupts(&mini);
+	}
 	if (!all_outcomes(&mini, model, EXPLORE_PLAIN, &sets[0], &deadlock[0], &result[0])) {
 		outcomes_free(&sets[0]);
 		sums->skipped++;

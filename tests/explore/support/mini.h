@@ -27,6 +27,10 @@ enum mini_kind {
 	MINI_LOCK,  /* waits until loc is `expected`, swaps it for value */
 	MINI_COUNT,      /* adds value to the counter, which is location 3 */
 	MINI_COUNT_READ, /* reg = the counter */
+	MINI_SEND,       /* interrupts thread `value`: it reads location 0 and adds to location 1 */
+	MINI_OFF,        /* interrupts off, and on */
+	MINI_ON,
+	MINI_CHOOSE, /* reg = 0 or 1 */
 };
 
 struct mini_op {
@@ -177,6 +181,10 @@ static inline void mini_thread(struct mini_run *run, unsigned t)
 		case MINI_COUNT_READ:
 			run->reg[op->reg] = (unsigned)explore_count_read(&run->state.location[W], 4);
 			break;
+		case MINI_SEND: explore_interrupt_send(op->value); break;
+		case MINI_OFF: explore_interrupts_off(); break;
+		case MINI_ON: explore_interrupts_on(); break;
+		case MINI_CHOOSE: run->reg[op->reg] = explore_choose(2, "a bit"); break;
 		}
 	}
 }
@@ -185,6 +193,17 @@ static inline void mini_thread0(void *context) { mini_thread(context, 0); }
 static inline void mini_thread1(void *context) { mini_thread(context, 1); }
 static inline void mini_thread2(void *context) { mini_thread(context, 2); }
 static inline void mini_thread3(void *context) { mini_thread(context, 3); }
+
+/* Its register is 8 + the thread: what it read, and how often it ran. */
+static inline void mini_interrupt(void *context, uint32_t t)
+{
+	struct mini_run *run = context;
+	unsigned *reg = &run->reg[8 + t % 3];
+
+	*reg = (*reg & 12u) + 4u;
+	*reg |= (unsigned)explore_load(&run->state.location[X], 4, EXPLORE_ACQUIRE) & 3u;
+	explore_add(&run->state.location[Y], 4, 1, EXPLORE_RELAXED);
+}
 
 static inline void mini_setup(void *context)
 {
@@ -221,6 +240,10 @@ static inline enum explore_verdict mini_explore(const struct mini *mini,
 		.finish = mini_finish,
 	};
 
+	for (unsigned t = 0; t < MINI_THREADS; t++)
+		for (const struct mini_op *op = mini->op[t]; op->kind != MINI_END; op++)
+			if (op->kind == MINI_SEND)
+				program.interrupt = mini_interrupt;
 	while (program.threads < MINI_THREADS && mini->op[program.threads][0].kind != MINI_END)
 		program.threads++;
 	return explore_run(options, &program, result);
