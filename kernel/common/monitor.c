@@ -279,7 +279,7 @@ static bool run_bench(unsigned count, char **word)
 static bool run_dump(unsigned count, char **word)
 {
 	(void)count, (void)word;
-	vm_dump();
+	arch_dump_tables();
 	return true;
 }
 

@@ -2,6 +2,7 @@
 /* test_kernel: what the other tests stand on: rights of the kernel itself, frames, threads. */
 #include <test.h>
 
+#include <boot.h>
 #include <cpu.h>
 #include <frames.h>
 #include <lock.h>
@@ -109,6 +110,57 @@ static void symbols_are_found(void)
 
 	CHECK(symbol_count() > 100);
 	CHECK(strcmp(symbol_text(text, (uintptr_t)tests_run), "tests_run+0x0") == 0);
+}
+
+/* ---- the memory map -------------------------------------------------------------------------- */
+
+static bool range_is(const struct memory_map *map, unsigned i, kelp_paddr_t first, uint64_t size,
+		     enum memory_kind kind)
+{
+	const struct memory_range *range = &map->range[i];
+
+	return i < map->count && range->first == first && range->size == size &&
+	       range->kind == kind;
+}
+
+/* Unsorted, overlapping, touching, unaligned, empty, and up to the end of all addresses. */
+static void memory_maps_are_made_clean(void)
+{
+	static struct memory_map map;
+
+	map = (struct memory_map){0};
+	memory_map_add(&map, 0x100000, 0x500000, MEMORY_RAM);
+	memory_map_add(&map, 0x0, 0x9fc00, MEMORY_RAM);
+	memory_map_add(&map, 0x9fc00, 0x400, MEMORY_RESERVED);
+	memory_map_add(&map, 0x600000, 0x200000, MEMORY_RAM);
+	memory_map_add(&map, 0x300800, 0x1000, MEMORY_ACPI);
+	memory_map_add(&map, 0x300000, 0x1000, MEMORY_NVS);
+	memory_map_add(&map, 0x400000, 0, MEMORY_UNUSABLE);
+	memory_map_add(&map, 0x900800, 0x1000, MEMORY_RAM);
+	memory_map_add(&map, UINT64_MAX - 0x1000, UINT64_MAX, MEMORY_RESERVED);
+	memory_map_clean(&map);
+	CHECK(range_is(&map, 0, 0, 0x9f000, MEMORY_RAM));
+	CHECK(range_is(&map, 1, 0x9f000, 0x1000, MEMORY_RESERVED));
+	CHECK(range_is(&map, 2, 0x100000, 0x200000, MEMORY_RAM));
+	CHECK(range_is(&map, 3, 0x300000, 0x1000, MEMORY_NVS));
+	CHECK(range_is(&map, 4, 0x301000, 0x1000, MEMORY_ACPI));
+	CHECK(range_is(&map, 5, 0x302000, 0x4fe000, MEMORY_RAM));
+	CHECK(map.count == 7 && map.range[6].kind == MEMORY_RESERVED);
+	CHECK(memory_map_total(&map, MEMORY_RAM) == 0x9f000 + 0x200000 + 0x4fe000);
+	CHECK(memory_map_limit(&map, 0x3fffff) == 0x400000);
+	CHECK(range_is(&map, 5, 0x302000, 0xfe000, MEMORY_RAM));
+}
+
+static void more_ranges_than_fit(void)
+{
+	static struct memory_map map;
+
+	map = (struct memory_map){0};
+	for (unsigned i = 0; i < BOOT_RANGES + 3u; i++)
+		memory_map_add(&map, i * 0x10000, 0x2000, MEMORY_RAM);
+	CHECK(map.count == BOOT_RANGES && map.lost == 3);
+	memory_map_clean(&map);
+	CHECK(map.count == BOOT_RANGES && map.lost == 3);
 }
 
 /* ---- frames ------------------------------------------------------------------------------ */
@@ -286,6 +338,8 @@ const struct test kernel_tests[] = {
 	{"kernel: guard pages", guard_pages, 0},
 	{"kernel: faults are survived", faults_are_survived, 0},
 	{"kernel: symbols are found", symbols_are_found, 0},
+	{"boot: memory maps are made clean", memory_maps_are_made_clean, 0},
+	{"boot: more ranges than fit", more_ranges_than_fit, 0},
 	{"frames: come and go", frames_come_and_go, 0},
 	{"frames: run out and come back", frames_run_out, 0},
 	{"threads: run and end", threads_run_and_end, 0},

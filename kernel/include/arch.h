@@ -15,6 +15,13 @@
  *   arch_ticks                      a counter that all CPUs agree on
  *   arch_device_fence               orders memory and device registers, see drivers/mmio.h
  *   arch_stack_frame                the current frame pointer, for backtraces
+ *
+ * <machine/layout.h> defines where things lie: DIRECT_BASE, DIRECT_SIZE, WINDOW_BASE,
+ * WINDOW_SIZE, TEST_BASE, TEST_SIZE, USER_BASE, USER_SIZE; IMAGE_BASE, the address of physical 0
+ * in the image's mapping; BOOT_REACH, what the boot tables show of memory at DIRECT_BASE.
+ *
+ * The linker script defines text_start, text_end, rodata_start, rodata_end, data_start, data_end
+ * (whole pages) and image_end; the boot code boot_stack_guard, the page below its stack.
  */
 #ifndef HOLDFAST_ARCH_H
 #define HOLDFAST_ARCH_H
@@ -79,6 +86,12 @@ void arch_interrupt_cpu(struct cpu *cpu);
 void arch_stop_other_cpus(void);
 
 /* ---- memory ------------------------------------------------------------------------------ */
+
+/*
+ * Prints every leaf and every joined range as QEMU's monitor does for this architecture, from
+ * Kelp's walk, and a sample of translations: tests/qemu/differential.sh compares.
+ */
+void arch_dump_tables(void);
 
 /* Instruction fetches see what was stored in [start, start + size). */
 void arch_sync_code(void *start, size_t size);

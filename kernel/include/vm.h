@@ -87,12 +87,6 @@ const char *vm_describe(kelp_vaddr_t va);
 /* Prints the walk of one address, level by level, as Kelp reads it. */
 void vm_print_walk(const struct kelp_space *space, kelp_vaddr_t va);
 
-/*
- * Prints every leaf and every joined range as QEMU's `info tlb` and `info mem` do, from Kelp's
- * walk, and a sample of translations as `gva2gpa` does: tests/qemu/differential.sh compares.
- */
-void vm_dump(void);
-
 /* Attributes as a short text: "r-x kernel global". */
 #define ATTR_TEXT 64
 const char *attr_text(char buffer[ATTR_TEXT], kelp_attr_t attributes);

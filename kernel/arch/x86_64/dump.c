@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vm_dump: the tables as QEMU's monitor prints them, from what Kelp's walk says, for a comparison
+ * dump: the tables as QEMU's monitor prints them, from what Kelp's walk says, for a comparison
  * entry by entry (QEMU 7.2, target/i386/monitor.c is what prints there).
  */
-#include <vm.h>
-
+#include <arch.h>
 #include <print.h>
+#include <vm.h>
 
 /* The range being joined, as `info mem` joins: neighbours with the same rights. */
 struct dump {
@@ -87,7 +87,7 @@ static void walk_all(uint32_t flags, kelp_visitor_t *visitor, void *context)
 	}
 }
 
-void vm_dump(void)
+void arch_dump_tables(void)
 {
 	struct dump dump = {0};
 
