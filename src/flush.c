@@ -214,7 +214,8 @@ void kelp_flush_now(struct kelp_flush *flush)
 			   "kelp_flush: the gather is not open: begin it, and commit it once");
 	end_run(flush);
 	if (request->count > 0 || request->flags != 0) {
-		if (beyond_threshold(request))
+		if (beyond_threshold(request) ||
+		    ((request->flags & KELP_FLUSH_TABLES) && flush->space->format->tables_flush_all))
 			request->flags |= KELP_FLUSH_ALL;
 		kelp_flush_execute(request);
 		if (port->shootdown)

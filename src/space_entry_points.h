@@ -496,7 +496,9 @@ static enum kelp_status adopt_table(struct kelp_space *space, kelp_paddr_t page,
 
 		if (!F(well_formed)(f, level, entry))
 			return KELP_ERR_MALFORMED;
-		if (kind == KELP_ENTRY_LEAF && F(is_global)(f, level, entry))
+		/* A pointer may be global for all that is below it. */
+		if ((kind == KELP_ENTRY_LEAF || kind == KELP_ENTRY_TABLE) &&
+		    F(is_global)(f, level, entry))
 			kelp_hw_store32(&space->holds_global, 1);
 		if (kind != KELP_ENTRY_TABLE)
 			continue;

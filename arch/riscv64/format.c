@@ -44,6 +44,9 @@ enum kelp_status kelp_riscv64_format_init(struct kelp_format *format,
 		.entry_bytes = 8,
 		.bbm_level = 2,
 		.caches_invalid = !config->prompt_valid,
+		/* SFENCE.VMA of an address orders leaf entries only (version 20240411, "Supervisor
+		 * Memory-Management Fence Instruction"). */
+		.tables_flush_all = true,
 		.hardware_accessed = config->hardware_ad,
 		.hardware_dirty = config->hardware_ad,
 		.groups = config->napot,

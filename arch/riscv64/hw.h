@@ -15,7 +15,7 @@
  *
  * An address-space tag is private to its hart, and so is the fence: other harts are told by the
  * port's shootdown (SBI RFENCE or an interrupt). A space whose tables hang in the roots of all
- * address spaces has global leaves, or the asid KELP_HW_ASID_ANY.
+ * address spaces has global leaves, or the asid KELP_ASID_ANY.
  *
  * KELP_HW_SVINVAL, defined to 1 by an embedder whose every hart has Svinval, splits the fence:
  * order once, invalidate each, order once.
@@ -30,9 +30,6 @@
 #ifndef KELP_HW_SVINVAL
 #define KELP_HW_SVINVAL 0
 #endif
-
-/* An asid that stands for all of them. */
-#define KELP_HW_ASID_ANY UINT32_MAX
 
 /*
  * The walk continues at the address that was loaded, and loads whose address depends on a load
@@ -131,7 +128,7 @@ static inline void kelp_hw_invalidate_begin(const struct kelp_space *space)
 
 static inline void kelp_hw_invalidate_all(const struct kelp_space *space, uint32_t flags)
 {
-	bool every = (flags & KELP_FLUSH_GLOBAL) || space->asid == KELP_HW_ASID_ANY;
+	bool every = (flags & KELP_FLUSH_GLOBAL) || space->asid == KELP_ASID_ANY;
 	uint64_t asid = kelp_hw_in_register(space->asid);
 
 	if (KELP_HW_SVINVAL && every)
@@ -155,7 +152,7 @@ static inline void kelp_hw_invalidate_page(const struct kelp_space *space, kelp_
 		return;
 	}
 	for (unsigned i = 0; i < pages; i++, va += 4096) {
-		if ((flags & KELP_FLUSH_GLOBAL) || space->asid == KELP_HW_ASID_ANY)
+		if ((flags & KELP_FLUSH_GLOBAL) || space->asid == KELP_ASID_ANY)
 			kelp_hw_fence_address_all(va);
 		else
 			kelp_hw_fence_address(va, space->asid);

@@ -14,7 +14,7 @@
  *  - under its own, space->asid, when CR4.PCIDE is set and another one is current: INVPCID, or
  *    without it a toggle of CR4.PGE, which drops everything of all PCIDs;
  *  - under every PCID, when its tables hang in the roots of all address spaces. Then its leaves
- *    are global, or the embedder gives it the asid KELP_HW_ASID_ANY. Global leaves are dropped
+ *    are global, or the embedder gives it the asid KELP_ASID_ANY. Global leaves are dropped
  *    by INVLPG, but pointers to their tables are cached under each PCID that used them: with
  *    KELP_FLUSH_TABLES everything goes.
  *
@@ -31,9 +31,6 @@
 #ifndef KELP_HW_INVPCID
 #define KELP_HW_INVPCID 0
 #endif
-
-/* An asid that stands for all of them. */
-#define KELP_HW_ASID_ANY UINT32_MAX
 
 #define KELP_HW_CR4_PGE   (UINT64_C(1) << 7)
 #define KELP_HW_CR4_PCIDE (UINT64_C(1) << 17)
@@ -156,7 +153,7 @@ static inline bool kelp_hw_in_every_pcid(const struct kelp_space *space, uint32_
 {
 	const uint32_t shared_tables = KELP_FLUSH_GLOBAL | KELP_FLUSH_TABLES;
 
-	return space->asid == KELP_HW_ASID_ANY || (flags & shared_tables) == shared_tables;
+	return space->asid == KELP_ASID_ANY || (flags & shared_tables) == shared_tables;
 }
 
 /* INVLPG and the moves to control registers are serializing (9.3), INVPCID is not said to be. */

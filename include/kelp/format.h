@@ -89,6 +89,8 @@ struct kelp_format {
 
 	/* Hardware may cache that an entry is NOT valid: making one valid needs a flush. */
 	bool caches_invalid;
+	/* Invalidating one address does not reach table pointers: their change needs all of it. */
+	bool tables_flush_all;
 	/* The CPU holds the root's entries in registers: changing one needs a reload. */
 	bool root_in_registers;
 	/* Hardware sets the accessed (dirty) bit by itself, at any time. */
@@ -136,7 +138,7 @@ struct kelp_format {
 enum kelp_status kelp_format_check_range(const struct kelp_format *format, kelp_vaddr_t va,
 					 uint64_t size) KELP_WARN_UNUSED;
 
-/* The same for a range of physical addresses; `granule` is the alignment demanded. */
+/* The same for a range of physical addresses: page-aligned, inside the physical width. */
 enum kelp_status kelp_format_check_frames(const struct kelp_format *format, kelp_paddr_t pa,
 					  uint64_t size) KELP_WARN_UNUSED;
 
@@ -144,9 +146,10 @@ enum kelp_status kelp_format_check_frames(const struct kelp_format *format, kelp
 bool kelp_format_is_canonical(const struct kelp_format *format, kelp_vaddr_t va);
 
 /*
- * The attributes nearest to `wanted` that the format can express: rights that cannot be
- * withheld are added (READ on x86; EXEC without NX), a memory type that is missing becomes a
- * stricter one, software bits and GLOBAL that do not exist are dropped. Never adds WRITE or
+ * The attributes nearest to `wanted` that the format can express: rights that cannot be withheld
+ * are added (READ on x86; EXEC without NX); a memory type that is missing becomes a stricter one
+ * (DEVICE_STRICT falls back to DEVICE, TAGGED to NORMAL; a format that has one type yields it);
+ * software bits, GLOBAL, ACCESSED and DIRTY that do not exist are dropped. Never adds WRITE or
  * USER, never drops SHARED or INVALID: what remains inexpressible is still refused by map.
  * Pure; any phase.
  */

@@ -112,7 +112,12 @@ static inline kelp_paddr_t kelp_space_root(const struct kelp_space *space)
 	return space->root;
 }
 
-/* The tag the embedder runs this space under; flushes use it. Not while a gather is open. */
+/*
+ * The tag (PCID, ASID) the embedder runs this space under; flushes use it. Not while a gather is
+ * open. KELP_ASID_ANY: its tables are reached under every tag, because other roots share them;
+ * flushes then leave no tag out.
+ */
+#define KELP_ASID_ANY UINT32_MAX
 void kelp_space_set_asid(struct kelp_space *space, uint32_t asid);
 
 /*
