@@ -109,7 +109,11 @@ static void feed(struct block_device *device)
 	if (device->in_flight > device->stats.most_in_flight)
 		device->stats.most_in_flight = device->in_flight;
 	if (any)
+		device->unannounced = true;
+	if (device->unannounced && !device->plugs) {
+		device->unannounced = false;
 		device->driver->notify(device);
+	}
 }
 
 /* Starts a request that was checked, if the disk is in `state`. */
@@ -142,6 +146,24 @@ enum block_status block_submit(struct block_device *device, struct block_request
 {
 	request->status = check(device, request);
 	return request->status == BLOCK_OK ? begin(device, request, BLOCK_RUNS) : request->status;
+}
+
+void block_plug(struct block_device *device)
+{
+	unsigned long flags = spin_lock_irqsave(&device->lock);
+
+	device->plugs++;
+	spin_unlock_irqrestore(&device->lock, flags);
+}
+
+void block_unplug(struct block_device *device)
+{
+	unsigned long flags = spin_lock_irqsave(&device->lock);
+
+	assert(device->plugs);
+	device->plugs--;
+	feed(device);
+	spin_unlock_irqrestore(&device->lock, flags);
 }
 
 /* ---- ending ------------------------------------------------------------------------------ */
@@ -250,8 +272,9 @@ static enum block_status transfer(struct block_device *device, enum block_operat
 		status = BLOCK_RANGE;
 	if (size & (device->block_size - 1u))
 		status = BLOCK_ARGUMENT;
-	while ((size && status == BLOCK_OK) || ended != started) {
-		if (size && status == BLOCK_OK && started - ended < PIECES) {
+	while (size && status == BLOCK_OK) {
+		block_plug(device);
+		for (; size && started - ended < PIECES; started++) {
 			unsigned i = started % PIECES;
 			uint32_t length = (uint32_t)min_u64(size, most);
 
@@ -263,16 +286,18 @@ static enum block_status transfer(struct block_device *device, enum block_operat
 				.segments = 1,
 			};
 			(void)block_submit(device, &request[i]);
-			started++;
 			address += length;
 			first += length >> shift;
 			size -= length;
-		} else {
-			enum block_status end = block_wait(device, &request[ended++ % PIECES]);
-
-			if (status == BLOCK_OK)
-				status = end;
 		}
+		block_unplug(device);
+		status = block_wait(device, &request[ended++ % PIECES]);
+	}
+	for (; ended != started; ended++) {
+		enum block_status end = block_wait(device, &request[ended % PIECES]);
+
+		if (status == BLOCK_OK)
+			status = end;
 	}
 	return status;
 }

@@ -308,7 +308,7 @@ static void draw(void *argument)
 {
 	uint8_t bytes[48];
 
-	for (unsigned i = 0; i < 20; i++)
+	for (unsigned i = 0; i < 8; i++)
 		if (!random_bytes(bytes, sizeof(bytes)))
 			*(bool *)argument = true;
 }

@@ -105,13 +105,14 @@ static void host_wrote_is_read(void)
 #define FLIGHT 16u
 #define PIECE (BUFFER_SIZE / FLIGHT)
 
-/* Submits FLIGHT pieces of the buffer in a shuffled order, all at once, then waits for each. */
+/* FLIGHT pieces of the buffer in a shuffled order, all under way at once. */
 static void fly(struct block_device *disk, enum block_operation operation, kelp_paddr_t buffer,
 		uint64_t first)
 {
 	struct block_request request[FLIGHT];
 	struct block_segment segment[FLIGHT];
 
+	block_plug(disk);
 	for (unsigned i = 0; i < FLIGHT; i++) {
 		/* 7 and 16 have no common divisor: every piece comes once. */
 		unsigned piece = i * 7u % FLIGHT;
@@ -123,9 +124,13 @@ static void fly(struct block_device *disk, enum block_operation operation, kelp_
 			.segment = &segment[i],
 			.segments = 1,
 		};
-		CHECK(block_submit(disk, &request[i]) == BLOCK_PENDING ||
-		      request[i].status == BLOCK_OK);
+		CHECK(block_submit(disk, &request[i]) == BLOCK_PENDING);
 	}
+	/* The device has not been told of any: all are under way, or waiting for room. */
+	test_note("in flight", disk->in_flight);
+	CHECK(disk->in_flight > 1);
+	CHECK(disk->in_flight == FLIGHT || disk->queue_first);
+	block_unplug(disk);
 	for (unsigned i = 0; i < FLIGHT; i++)
 		CHECK(block_wait(disk, &request[i]) == BLOCK_OK);
 }
@@ -149,8 +154,6 @@ static void several_in_flight(void)
 		test_note("round", round);
 		CHECK(differs_at(buffer, BUFFER_SIZE, seed, first) == BUFFER_SIZE);
 	}
-	test_note("most in flight", disk->stats.most_in_flight);
-	CHECK(disk->stats.most_in_flight > 1);
 }
 
 /* More requests than a queue has room for: none is lost, none is refused. */
@@ -170,6 +173,9 @@ static void more_than_fit(void)
 	waited = disk->stats.waited_for_room;
 	segment[0] = (struct block_segment){page, disk->block_size};
 	segment[1] = segment[0];
+	/* A device that is done with what was before does not look at its queue by itself. */
+	thread_sleep(2000);
+	block_plug(disk);
 	for (unsigned i = 0; i < CROWD; i++) {
 		crowd[i] = (struct block_request){
 			.operation = BLOCK_READ,
@@ -179,6 +185,7 @@ static void more_than_fit(void)
 		};
 		(void)block_submit(disk, &crowd[i]);
 	}
+	block_unplug(disk);
 	for (unsigned i = 0; i < CROWD; i++) {
 		test_note("request", i);
 		CHECK(block_wait(disk, &crowd[i]) == BLOCK_OK);
@@ -228,7 +235,7 @@ static void scattered_memory(void)
 
 #define THREADS_MAX 8u
 #define THREAD_AREA (16u * PAGE_SIZE)
-#define THREAD_ROUNDS 12u
+#define THREAD_ROUNDS 6u
 
 struct worker {
 	struct block_device *disk;
@@ -254,7 +261,7 @@ static void work(void *argument)
 			w->status = block_read(w->disk, block_at(w->disk, w->first), w->buffer,
 					       THREAD_AREA);
 		w->differs |= differs_at(w->buffer, THREAD_AREA, seed, w->first) != THREAD_AREA;
-		if (round % 4u == 3u && w->status == BLOCK_OK)
+		if (round % 3u == 2u && w->status == BLOCK_OK)
 			w->status = block_flush(w->disk);
 	}
 }
@@ -321,8 +328,9 @@ static void refuses_nonsense(void)
 	CHECK(try_one(disk, BLOCK_FLUSH, 0, page, size) == BLOCK_ARGUMENT);
 	CHECK(block_submit(disk, &none) == BLOCK_ARGUMENT);
 	CHECK(block_read(disk, disk->blocks - 1u, page, 2 * size) == BLOCK_RANGE);
-	CHECK(block_write(disk, disk->blocks, page, size) ==
-	      (disk->read_only ? BLOCK_READ_ONLY : BLOCK_RANGE));
+	CHECK(block_write(disk, disk->blocks, page, size) == BLOCK_RANGE);
+	if (disk->read_only)
+		CHECK(block_write(disk, 0, page, size) == BLOCK_READ_ONLY);
 	CHECK(block_read(disk, 0, page, 0) == BLOCK_ARGUMENT);
 }
 

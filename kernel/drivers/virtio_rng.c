@@ -14,13 +14,15 @@
 
 #define PATIENCE_MICROSECONDS 30000000u
 
+/* One request at a time: there is one page, and one health of the source. */
+static struct device_lock turn = DEVICE_LOCK(turn, "rng turn");
+
 static struct {
 	struct virtio_device virtio;
 	struct virtio_queue queue;
 	const char *state;     /* NULL: it works */
 	kelp_paddr_t page;     /* what the device writes */
 	struct spinlock lock;  /* over the queue and all below */
-	bool busy;             /* somebody's request is under way */
 	bool done;
 	uint32_t length;       /* how much the device wrote */
 	struct thread *waiter;
@@ -55,27 +57,6 @@ static void interrupt(void *context)
 	(void)reap(context);
 }
 
-/* One request at a time: the page is one, and so is the health of the source. */
-static bool claim(void *context)
-{
-	unsigned long flags = spin_lock_irqsave(&rng.lock);
-	bool free = !rng.busy;
-
-	(void)context;
-	if (free)
-		rng.busy = true;
-	spin_unlock_irqrestore(&rng.lock, flags);
-	return free;
-}
-
-static void unclaim(void)
-{
-	unsigned long flags = spin_lock_irqsave(&rng.lock);
-
-	rng.busy = false;
-	spin_unlock_irqrestore(&rng.lock, flags);
-}
-
 static bool give_up(const char *why)
 {
 	unsigned long flags = spin_lock_irqsave(&rng.lock);
@@ -88,7 +69,7 @@ static bool give_up(const char *why)
 	return false;
 }
 
-/* Asks for up to `size` bytes (at most a page) and waits. We have claimed the device. */
+/* Asks for up to `size` bytes (at most a page) and waits. It is our turn. */
 static bool ask(uint32_t size)
 {
 	const struct virtio_buffer buffer = {rng.page, size};
@@ -123,20 +104,16 @@ static bool fill(uint8_t *buffer, size_t size)
 		buffer += rng.length;
 		size -= rng.length;
 	}
-	return size == 0;
+	return size == 0 && !rng.state;
 }
 
 bool random_bytes(void *buffer, size_t size)
 {
 	bool filled;
 
-	/* Whoever is before us gives up after its patience at the latest. */
-	if (rng.state || !device_wait(claim, NULL, false, 2u * PATIENCE_MICROSECONDS)) {
-		memset(buffer, 0, size);
-		return false;
-	}
+	device_lock_take(&turn);
 	filled = fill(buffer, size);
-	unclaim();
+	device_lock_give(&turn);
 	if (!filled)
 		memset(buffer, 0, size);
 	return filled;
@@ -172,21 +149,24 @@ static bool bring_up(void)
 
 void random_stop(void)
 {
-	if (rng.state || !device_wait(claim, NULL, false, 2u * PATIENCE_MICROSECONDS))
-		return;
+	device_lock_take(&turn);
 	if (!rng.state) {
 		rng.state = STOPPED;
 		virtio_stop(&rng.virtio);
 	}
-	unclaim();
+	device_lock_give(&turn);
 }
 
 bool random_restart(void)
 {
-	if (!rng.state || strcmp(rng.state, STOPPED))
-		return !rng.state;
-	rng.state = bring_up() ? NULL : "the entropy device did not come back";
-	return !rng.state;
+	bool works;
+
+	device_lock_take(&turn);
+	if (rng.state && !strcmp(rng.state, STOPPED))
+		rng.state = bring_up() ? NULL : "the entropy device did not come back";
+	works = !rng.state;
+	device_lock_give(&turn);
+	return works;
 }
 
 void virtio_rng_probe(struct pci_device *pci)

@@ -102,6 +102,8 @@ struct block_device {
 	struct spinlock lock;
 	enum { BLOCK_RUNS, BLOCK_STOPS, BLOCK_HAS_STOPPED, BLOCK_HAS_FAILED } state;
 	uint32_t in_flight;
+	uint32_t plugs;
+	bool unannounced;      /* started while plugged */
 	struct block_request *queue_first, **queue_last; /* for these there was no room */
 	struct block_stats stats;
 };
@@ -113,6 +115,14 @@ struct block_device *block_device(unsigned index);
 
 /* Checks and starts a request. Anything but BLOCK_PENDING: it was refused, nothing happened. */
 enum block_status block_submit(struct block_device *device, struct block_request *request);
+
+/*
+ * Between the two the device is not told of new requests, and then of all at once: one
+ * notification costs a virtual machine more than a request. Waiting for a request in between is
+ * a mistake: it might wait for ever. May be nested.
+ */
+void block_plug(struct block_device *device);
+void block_unplug(struct block_device *device);
 
 /* Waits for the end of a request. May be called for one that was refused. */
 enum block_status block_wait(struct block_device *device, struct block_request *request);
