@@ -10,12 +10,12 @@ SIM_MACHINE_SOURCES := $(addprefix sim/,cache.c cpu.c invalidate.c judge.c memor
 	tables.c trace.c verdict.c walk_x86.c walk_arm64.c walk_riscv.c walk_fake.c)
 SIM_SOURCES := $(SIM_MACHINE_SOURCES) sim/kelp_port.c
 SIM_TESTS := $(sort $(wildcard tests/sim/*.c))
-SIM_PROGRAM_SOURCES := $(sort $(wildcard tests/sim/programs/*.c examples/simulated/pages.c))
+SIM_PROGRAM_SOURCES := $(sort $(wildcard tests/sim/programs/*.c tests/sim/support/*.c examples/simulated/pages.c))
 
 define sim
 SIM_FLAGS_$(1) := -Isim $(INCLUDES) -g $(3) $(4)
 SIM_OBJECTS_$(1) := $(patsubst %.c,$(BUILD)/$(1)/sim/%.o,$(LIBRARY_SOURCES) \
-	$(SUPPORT_LIBRARY_SOURCES) $(SIM_SOURCES) $(SIM_PROGRAM_SOURCES) tests/common/formats.c)
+	$(SUPPORT_LIBRARY_SOURCES) $(SIM_SOURCES) $(SIM_PROGRAM_SOURCES) $(SUPPORT_SOURCES))
 TESTS_$(1) += $(patsubst %.c,$(BUILD)/$(1)/%,$(SIM_TESTS))
 
 $(BUILD)/$(1)/sim/%.o: %.c $(BUILD)/$(1)/flags

@@ -25,6 +25,9 @@ struct search {
 	bool pointers;
 	bool globals_only;
 	bool stale_root;
+	/* When the last pointer on the way was stored: what its writer had replaced in the tables
+	 * below before that is not met behind it, whether a barrier followed or not. */
+	uint64_t published;
 	unsigned depth;
 	uint64_t slot[SIM_WALK_DEPTH];
 	uint64_t value[SIM_WALK_DEPTH];
@@ -86,19 +89,21 @@ static bool try_value(struct search *s, const struct sim_walk *before, uint64_t 
 	s->record[s->depth++] = record;
 	stop = false;
 	if (step == SIM_STEP_TABLE) {
-		uint64_t next_hi = SIM_FOREVER;
+		uint64_t next_hi = SIM_FOREVER, published = s->published;
 
-		if (end != SIM_FOREVER) {
-			time = sim_walk_invalidated(s->sim, s->cpu, s->context->tag, walk.global,
-						    walk.va, walk.shift);
-			/* Invalidated after its last moment: what waited in the cache is gone. */
-			next_hi = time >= end ? time : SIM_FOREVER;
-		}
+		/* It can be taken afresh until `end`; what waits in the cache then, dies with the
+		 * first invalidation after. */
+		if (end != SIM_FOREVER)
+			next_hi = sim_walk_invalidated(s->sim, s->cpu, s->context->tag,
+						       walk.global, walk.va, walk.shift, end);
 		next_hi = least(next_hi, cut);
 		if (s->pointers && next_hi == SIM_FOREVER)
 			stop = report(s, &walk, step, false, true, lo);
+		if (from > published)
+			s->published = from;
 		if (!stop)
 			stop = search_level(s, &walk, lo, next_hi);
+		s->published = published;
 	} else if (step == SIM_STEP_FAULT && !walk.cacheable) {
 		/* Faults are not cached: only a walk that happens now can meet it. */
 		if (end == SIM_FOREVER && !s->globals_only)
@@ -109,6 +114,14 @@ static bool try_value(struct search *s, const struct sim_walk *before, uint64_t 
 		if (!s->globals_only || global) {
 			time = sim_leaf_invalidated(s->sim, s->cpu, s->context->tag, global,
 						    walk.va, walk.shift);
+			if (walk.group && s->sim->config.policy.invalidate_reaches_group) {
+				uint64_t group = sim_leaf_invalidated(s->sim, s->cpu,
+								      s->context->tag, global,
+								      walk.va,
+								      walk.shift + walk.group);
+
+				time = group > time ? group : time;
+			}
 			if (sim_active_from(&s->tag->active, time > lo ? time : lo) < end)
 				stop = report(s, &walk, step, step == SIM_STEP_FAULT, false, lo);
 		}
@@ -131,9 +144,10 @@ static bool try_slot(struct search *s, const struct sim_walk *walk, const struct
 	for (uint32_t i = slot ? slot->records : SIM_NONE; i != SIM_NONE;
 	     i = sim->records[i].older) {
 		const struct sim_record *record = &sim->records[i];
+		uint64_t to = s->published > record->killed ? record->killed : record->to;
 
-		if (try_value(s, walk, pa, record->value, i, record->from, record->to,
-			      record->cut, lo, hi, own))
+		if (try_value(s, walk, pa, record->value, i, record->from, to, record->cut, lo, hi,
+			      own))
 			return true;
 	}
 	return false;
@@ -210,6 +224,7 @@ static bool search_context(struct search *s, uint64_t va)
 		return false;
 	walk.table = s->context->root;
 	s->depth = 0;
+	s->published = 0;
 	s->tag = sim_tag_of(s->cpu, s->context->tag);
 	/*
 	 * The root register is read at any moment the CPU ran on it. What followed may have

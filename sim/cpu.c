@@ -259,21 +259,19 @@ static bool context_dead(const struct sim *sim, struct sim_cpu *cpu,
 {
 	const struct sim_intervals *active = &context->active;
 	uint64_t end = active->count ? active->end[active->count - 1u] : 0;
-	uint64_t gone = cpu->all_global > sim->broadcast_all_global && !cpu->device
-				? cpu->all_global
-				: sim->broadcast_all_global;
+	uint64_t gone = cpu->all_global.latest;
 
-	if (cpu->device)
-		gone = cpu->all_global;
+	if (!cpu->device && sim->broadcast_all_global.latest > gone)
+		gone = sim->broadcast_all_global.latest;
 	if (end == SIM_FOREVER)
 		return false;
 	if (!sim->any_global) {
 		struct sim_tag *tag = sim_tag_of(cpu, context->tag);
 
-		if (cpu->all > gone)
-			gone = cpu->all;
-		if (tag->all > gone)
-			gone = tag->all;
+		if (cpu->all.latest > gone)
+			gone = cpu->all.latest;
+		if (tag->all.latest > gone)
+			gone = tag->all.latest;
 	}
 	return end <= gone;
 }
@@ -333,6 +331,7 @@ void sim_cpu_switch(struct sim *sim, unsigned number, unsigned half, uint64_t ro
 
 	sim->now++;
 	sim->steps++;
+	sim->pointer_death = sim->now;
 	event = sim_trace(sim, SIM_EVENT_ROOT, number);
 	event->a = root;
 	event->b = asid;
@@ -364,6 +363,8 @@ void sim_stores_seen(struct sim *sim, unsigned number)
 {
 	struct sim_cpu *cpu = &sim->cpu[number];
 
+	if (cpu->unseen_count)
+		sim->pointer_death = sim->now;
 	for (uint32_t i = 0; i < cpu->unseen_count; i++) {
 		struct sim_record *record = &sim->records[cpu->unseen[i]];
 

@@ -92,6 +92,19 @@ struct sim_intervals {
 	uint64_t end[SIM_INTERVALS];
 };
 
+/*
+ * When something was invalidated: the last time, and of the times before only those that matter
+ * to a walk cache. A walk-cache entry that could last be read at e dies with the first
+ * invalidation from e on; so a time is kept when a pointer died (or a CPU switched) since the
+ * one kept before it, and the others can never be the first.
+ */
+#define SIM_TIMES 8
+struct sim_times {
+	uint64_t latest;
+	uint32_t next;
+	uint64_t kept[SIM_TIMES];
+};
+
 /* A root that a CPU ran on under a tag, and may still hold something of. */
 struct sim_context {
 	uint64_t root;
@@ -103,8 +116,8 @@ struct sim_context {
 /* What a CPU invalidated for one ASID or PCID. */
 struct sim_tag {
 	uint32_t asid;
-	uint64_t all;   /* everything not global */
-	uint64_t walks; /* x86: all paging-structure caches */
+	struct sim_times all;   /* everything not global */
+	struct sim_times walks; /* x86: all paging-structure caches */
 	struct sim_intervals active;
 };
 
@@ -113,7 +126,7 @@ struct sim_log_entry {
 	uint64_t region; /* va >> shift, shift in the low bits */
 	uint32_t tag;
 	uint32_t used;
-	uint64_t time;
+	struct sim_times times;
 };
 
 struct sim_log {
@@ -162,8 +175,8 @@ struct sim_cpu {
 	uint64_t pdpte[4];       /* PAE: the root's entries */
 	uint64_t pdpte_loaded;
 
-	uint64_t all;            /* last invalidation of everything that is not global */
-	uint64_t all_global;     /* last invalidation of everything */
+	struct sim_times all;        /* invalidations of everything that is not global */
+	struct sim_times all_global; /* of everything */
 	struct sim_tag *tags;
 	uint32_t tag_count, tag_room, tag_current;
 	struct sim_context *contexts;
@@ -235,13 +248,14 @@ struct sim {
 
 	/* invalidate.c: what broadcast did to every CPU */
 	struct sim_cpu *cpu;
-	uint64_t broadcast_all;
-	uint64_t broadcast_all_global;
+	struct sim_times broadcast_all;
+	struct sim_times broadcast_all_global;
 	struct sim_tag *broadcast_tags;
 	uint32_t broadcast_tag_count, broadcast_tag_room;
 	struct sim_log broadcast_log;
 	struct sim_invalidation recent[SIM_RECENT];
 	uint32_t recent_next;
+	uint64_t pointer_death; /* when a table pointer was last replaced, or a CPU switched */
 	bool any_global; /* a global leaf was ever seen in a live table */
 	bool lazy_stores; /* stores become visible to walkers at a barrier only */
 
@@ -321,7 +335,7 @@ void sim_invalidate_pending(struct sim *sim, unsigned cpu);
 uint64_t sim_leaf_invalidated(const struct sim *sim, const struct sim_cpu *cpu, uint32_t asid,
 			      bool global, uint64_t va, unsigned shift);
 uint64_t sim_walk_invalidated(const struct sim *sim, const struct sim_cpu *cpu, uint32_t asid,
-			      bool global, uint64_t va, unsigned shift);
+			      bool global, uint64_t va, unsigned shift, uint64_t since);
 
 /* cache.c: the members of the set */
 struct sim_member {

@@ -24,6 +24,29 @@ static struct sim_log_entry *log_find(const struct sim_log *log, uint64_t region
 	return &log->entries[i];
 }
 
+static void times_put(const struct sim *sim, struct sim_times *times, uint64_t time)
+{
+	uint64_t last = times->next ? times->kept[(times->next - 1u) % SIM_TIMES] : 0;
+
+	if (time > times->latest)
+		times->latest = time;
+	if (last == 0 || (time > last && last <= sim->pointer_death))
+		times->kept[times->next++ % SIM_TIMES] = time;
+}
+
+/* The first of the times that is not before `since`; SIM_FOREVER: none. */
+static uint64_t times_first(const struct sim_times *times, uint64_t since)
+{
+	uint32_t oldest = times->next > SIM_TIMES ? times->next - SIM_TIMES : 0;
+
+	if (times->latest < since)
+		return SIM_FOREVER;
+	for (uint32_t i = oldest; i < times->next; i++)
+		if (times->kept[i % SIM_TIMES] >= since)
+			return times->kept[i % SIM_TIMES];
+	return times->latest;
+}
+
 /* Drops what no record is old enough for, and makes room. */
 static void log_rehash(struct sim *sim, struct sim_log *log)
 {
@@ -32,7 +55,7 @@ static void log_rehash(struct sim *sim, struct sim_log *log)
 	uint32_t size = log->size, kept = 0;
 
 	for (uint32_t i = 0; i < size; i++)
-		kept += old[i].used && old[i].time >= oldest;
+		kept += old[i].used && old[i].times.latest >= oldest;
 	log->size = 64;
 	while (log->size < 4 * kept)
 		log->size *= 2;
@@ -43,7 +66,7 @@ static void log_rehash(struct sim *sim, struct sim_log *log)
 	}
 	log->count = 0;
 	for (uint32_t i = 0; i < size; i++) {
-		if (!old[i].used || old[i].time < oldest)
+		if (!old[i].used || old[i].times.latest < oldest)
 			continue;
 		*log_find(log, old[i].region, old[i].tag) = old[i];
 		log->count++;
@@ -65,27 +88,28 @@ static void log_put(struct sim *sim, struct sim_log *log, uint64_t va, unsigned 
 			log_rehash(sim, log);
 			entry = log_find(log, region, tag);
 		}
-		*entry = (struct sim_log_entry){region, tag, 1, 0};
+		*entry = (struct sim_log_entry){.region = region, .tag = tag, .used = 1};
 		log->count++;
 	}
-	if (time > entry->time)
-		entry->time = time;
+	times_put(sim, &entry->times, time);
 }
 
-static uint64_t log_get(const struct sim_log *log, uint64_t va, unsigned shift, uint32_t tag)
+static const struct sim_times *log_get(const struct sim_log *log, uint64_t va, unsigned shift,
+				       uint32_t tag)
 {
+	static const struct sim_times never;
 	const struct sim_log_entry *entry;
 
 	if (!log->count)
-		return 0;
+		return &never;
 	entry = log_find(log, va >> shift << 6 | shift, tag);
-	return entry->used ? entry->time : 0;
+	return entry->used ? &entry->times : &never;
 }
 
 /* ---- who is reached ---------------------------------------------------------------------- */
 
 struct reach {
-	uint64_t *all, *all_global;
+	struct sim_times *all, *all_global;
 	struct sim_log *log;
 	struct sim_cpu *cpu; /* NULL: all CPUs */
 };
@@ -106,22 +130,17 @@ static struct sim_tag *broadcast_tag(struct sim *sim, uint32_t asid)
 	return &sim->broadcast_tags[sim->broadcast_tag_count++];
 }
 
-static void raise_to(uint64_t *time, uint64_t to)
-{
-	if (to > *time)
-		*time = to;
-}
-
-/* The size of the leaf that translates `va` now, for INVLPG's reach. */
-static unsigned leaf_shift_now(struct sim *sim, struct sim_cpu *cpu, uint64_t va)
+/* The level at which a walk for `va` ends now, at a leaf or at nothing: INVLPG's reach. */
+static unsigned end_level(struct sim *sim, struct sim_cpu *cpu, uint64_t va)
 {
 	struct sim_walk walk;
 	uint64_t slots[SIM_WALK_DEPTH], values[SIM_WALK_DEPTH];
 	unsigned depth;
 
-	if (sim_walk_now(sim, cpu, va, &walk, slots, values, &depth) != SIM_FAULT_NONE)
-		return 12;
-	return walk.shift;
+	if (sim->config.policy.invlpg_reaches_former_leaf)
+		return 2;
+	sim_walk_now(sim, cpu, va, &walk, slots, values, &depth);
+	return depth == 0 ? 0 : walk.level;
 }
 
 static void invalidate_page(struct sim *sim, const struct reach *reach, struct sim_cpu *executing,
@@ -134,17 +153,28 @@ static void invalidate_page(struct sim *sim, const struct reach *reach, struct s
 
 	if (!walker->invalidate_reaches_superpage) {
 		/*
-		 * SDM 4.10.4.1: if a page larger than 4 KiB maps the address now, all of the
-		 * page's translations go. What is left of a larger page that was split before is
-		 * cached in pieces (4.10.2.3), and only the piece at this address goes.
+		 * SDM 4.10.4.1: if a page larger than 4 KiB maps the address, all that is cached
+		 * of the page goes; so too, as every kernel relies on, when the page was just
+		 * unmapped. What is left of a larger page that was split is cached in pieces
+		 * (4.10.2.3), and only the piece at this address goes. Smaller pages go one by one.
 		 */
-		unsigned shift = leaf_shift_now(sim, executing, va);
+		unsigned highest = end_level(sim, executing, va);
 
-		log_put(sim, reach->log, va, shift, tag, what->time);
-		if (what->globals)
-			log_put(sim, reach->log, va, shift, SIM_GLOBAL_TAG, what->time);
-		if (what->tables)
-			raise_to(&sim_tag_of(reach->cpu, what->asid)->walks, what->time);
+		for (unsigned level = 0; level <= highest && level < 3; level++) {
+			unsigned shift = walker->span(r, level);
+
+			log_put(sim, reach->log, va, shift, tag, what->time);
+			if (what->globals)
+				log_put(sim, reach->log, va, shift, SIM_GLOBAL_TAG, what->time);
+		}
+		if (!what->tables)
+			return;
+		if (what->asid != SIM_ANY_TAG) {
+			times_put(sim, &sim_tag_of(reach->cpu, what->asid)->walks, what->time);
+			return;
+		}
+		for (uint32_t i = 0; i < reach->cpu->tag_count; i++)
+			times_put(sim, &reach->cpu->tags[i].walks, what->time);
 		return;
 	}
 	for (unsigned level = 0; level < levels; level++) {
@@ -157,6 +187,13 @@ static void invalidate_page(struct sim *sim, const struct reach *reach, struct s
 		}
 		if (what->tables && level > 0)
 			log_put(sim, reach->log, va, shift, tag | SIM_WALK_TAG, what->time);
+		if (!sim->config.policy.invalidate_reaches_group || !walker->group ||
+		    !walker->group(r, level))
+			continue;
+		shift += walker->group(r, level);
+		log_put(sim, reach->log, va, shift, tag, what->time);
+		if (what->globals)
+			log_put(sim, reach->log, va, shift, SIM_GLOBAL_TAG, what->time);
 	}
 }
 
@@ -180,10 +217,10 @@ void sim_invalidate(struct sim *sim, unsigned number, const struct sim_invalidat
 	remember(sim, number, what);
 	switch (what->scope) {
 	case SIM_SCOPE_ALL:
-		raise_to(what->globals ? reach.all_global : reach.all, what->time);
+		times_put(sim, what->globals ? reach.all_global : reach.all, what->time);
 		break;
 	case SIM_SCOPE_TAG:
-		raise_to(reach.cpu ? &sim_tag_of(reach.cpu, what->asid)->all
+		times_put(sim, reach.cpu ? &sim_tag_of(reach.cpu, what->asid)->all
 				   : &broadcast_tag(sim, what->asid)->all,
 			 what->time);
 		break;
@@ -208,6 +245,11 @@ static uint64_t most(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* What a CPU that has not synchronised itself (no ISB) may not rely on yet counts as not done. */
 static uint64_t relied_on(const struct sim_cpu *cpu, uint64_t time)
 {
@@ -219,16 +261,14 @@ static bool hears_broadcast(const struct sim *sim, const struct sim_cpu *cpu)
 	return !cpu->device || sim->config.devices_snoop;
 }
 
-static uint64_t tag_all(const struct sim_tag *tags, uint32_t count, uint32_t asid, uint64_t *walks)
+static const struct sim_tag *tag_find(const struct sim_tag *tags, uint32_t count, uint32_t asid)
 {
-	for (uint32_t i = 0; i < count; i++) {
-		if (tags[i].asid != asid)
-			continue;
-		*walks = tags[i].walks;
-		return tags[i].all;
-	}
-	*walks = 0;
-	return 0;
+	static const struct sim_tag none;
+
+	for (uint32_t i = 0; i < count; i++)
+		if (tags[i].asid == asid)
+			return &tags[i];
+	return &none;
 }
 
 static uint64_t log_latest(const struct sim *sim, const struct sim_log *log, uint32_t tag,
@@ -239,11 +279,15 @@ static uint64_t log_latest(const struct sim *sim, const struct sim_log *log, uin
 	if (!log->count)
 		return 0;
 	if (sim->walker->invalidate_reaches_superpage)
-		return log_get(log, va, shift, tag);
-	/* x86: a log entry says how far the instruction reached. */
-	for (unsigned level = 0; level < 3; level++)
-		time = most(time, log_get(log, va,
-					  sim->walker->span(&sim->config.registers, level), tag));
+		return log_get(log, va, shift, tag)->latest;
+	/* x86: a large leaf may be cached in pieces, and then goes in pieces. */
+	for (unsigned level = 0; level < 3; level++) {
+		unsigned reach = sim->walker->span(&sim->config.registers, level);
+
+		if (reach > shift)
+			break;
+		time = most(time, log_get(log, va, reach, tag)->latest);
+	}
 	return time;
 }
 
@@ -252,65 +296,81 @@ uint64_t sim_leaf_invalidated(const struct sim *sim, const struct sim_cpu *cpu, 
 			      bool global, uint64_t va, unsigned shift)
 {
 	bool broadcast = hears_broadcast(sim, cpu);
-	uint64_t time = cpu->all_global, walks;
+	const struct sim_log *log = &sim->broadcast_log;
+	uint64_t time = cpu->all_global.latest;
 
 	if (broadcast)
-		time = most(time, relied_on(cpu, sim->broadcast_all_global));
+		time = most(time, relied_on(cpu, sim->broadcast_all_global.latest));
 	if (global) {
 		time = most(time, log_latest(sim, &cpu->log, SIM_GLOBAL_TAG, va, shift));
 		if (broadcast)
-			time = most(time, relied_on(cpu, log_latest(sim, &sim->broadcast_log,
-								    SIM_GLOBAL_TAG, va, shift)));
+			time = most(time, relied_on(cpu, log_latest(sim, log, SIM_GLOBAL_TAG, va,
+								    shift)));
 		return time;
 	}
-	time = most(time, most(cpu->all, tag_all(cpu->tags, cpu->tag_count, asid, &walks)));
+	time = most(time, cpu->all.latest);
+	time = most(time, tag_find(cpu->tags, cpu->tag_count, asid)->all.latest);
 	if (cpu->log.count)
 		time = most(time, most(log_latest(sim, &cpu->log, asid, va, shift),
 				       log_latest(sim, &cpu->log, SIM_EVERY_TAG, va, shift)));
 	if (!broadcast)
 		return time;
-	time = most(time, relied_on(cpu, sim->broadcast_all));
-	time = most(time, relied_on(cpu, tag_all(sim->broadcast_tags, sim->broadcast_tag_count,
-						 asid, &walks)));
-	if (sim->broadcast_log.count) {
-		const struct sim_log *log = &sim->broadcast_log;
-
+	time = most(time, relied_on(cpu, sim->broadcast_all.latest));
+	time = most(time, relied_on(cpu, tag_find(sim->broadcast_tags, sim->broadcast_tag_count,
+						  asid)->all.latest));
+	if (log->count) {
 		time = most(time, relied_on(cpu, log_latest(sim, log, asid, va, shift)));
 		time = most(time, relied_on(cpu, log_latest(sim, log, SIM_EVERY_TAG, va, shift)));
 	}
 	return time;
 }
 
-/* When was the walk cache for the table entry of 2^shift bytes around `va` last invalidated? */
-uint64_t sim_walk_invalidated(const struct sim *sim, const struct sim_cpu *cpu, uint32_t asid,
-			      bool global, uint64_t va, unsigned shift)
+static uint64_t first_relied_on(const struct sim_cpu *cpu, const struct sim_times *times,
+				uint64_t since, uint64_t first)
 {
-	bool broadcast = hears_broadcast(sim, cpu);
-	uint64_t walks, time;
+	uint64_t time = times_first(times, since);
 
+	return time < first && time < cpu->unsynchronised ? time : first;
+}
+
+/*
+ * A walk cache last read the table entry of 2^shift bytes around `va` before `since`: when was it
+ * invalidated first from then on? SIM_FOREVER: not yet.
+ */
+uint64_t sim_walk_invalidated(const struct sim *sim, const struct sim_cpu *cpu, uint32_t asid,
+			      bool global, uint64_t va, unsigned shift, uint64_t since)
+{
+	const struct sim_tag *tag = tag_find(cpu->tags, cpu->tag_count, asid);
+	bool broadcast = hears_broadcast(sim, cpu);
+	const struct sim_log *log = &sim->broadcast_log;
+	uint64_t first = times_first(&cpu->all_global, since);
+
+	if (broadcast)
+		first = first_relied_on(cpu, &sim->broadcast_all_global, since, first);
 	if (global) /* riscv, G in a pointer: no ASID's invalidation reaches it */
-		return most(cpu->all_global,
-			    broadcast ? relied_on(cpu, sim->broadcast_all_global) : 0);
-	time = most(most(cpu->all, cpu->all_global),
-		    tag_all(cpu->tags, cpu->tag_count, asid, &walks));
-	time = most(time, walks);
+		return first;
+	first = least(first, times_first(&cpu->all, since));
+	first = least(first, least(times_first(&tag->all, since), times_first(&tag->walks, since)));
 	if (cpu->log.count) {
-		time = most(time, log_get(&cpu->log, va, shift, asid | SIM_WALK_TAG));
-		time = most(time, log_get(&cpu->log, va, shift, SIM_EVERY_TAG | SIM_WALK_TAG));
+		uint32_t any = SIM_EVERY_TAG | SIM_WALK_TAG;
+
+		first = least(first, times_first(log_get(&cpu->log, va, shift,
+							 asid | SIM_WALK_TAG), since));
+		first = least(first, times_first(log_get(&cpu->log, va, shift, any), since));
 	}
 	if (!broadcast)
-		return time;
-	time = most(time, relied_on(cpu, most(sim->broadcast_all, sim->broadcast_all_global)));
-	time = most(time, relied_on(cpu, tag_all(sim->broadcast_tags, sim->broadcast_tag_count,
-						 asid, &walks)));
-	if (sim->broadcast_log.count) {
-		const struct sim_log *log = &sim->broadcast_log;
+		return first;
+	tag = tag_find(sim->broadcast_tags, sim->broadcast_tag_count, asid);
+	first = first_relied_on(cpu, &sim->broadcast_all, since, first);
+	first = first_relied_on(cpu, &tag->all, since, first);
+	if (log->count) {
+		uint32_t any = SIM_EVERY_TAG | SIM_WALK_TAG;
 
-		time = most(time, relied_on(cpu, log_get(log, va, shift, asid | SIM_WALK_TAG)));
-		time = most(time, relied_on(cpu, log_get(log, va, shift,
-							 SIM_EVERY_TAG | SIM_WALK_TAG)));
+		first = first_relied_on(cpu, log_get(log, va, shift, asid | SIM_WALK_TAG), since,
+					first);
+		first = first_relied_on(cpu, log_get(log, va, shift, any), since, first);
 	}
-	return time;
+	return first;
 }
 
 /* ---- instructions ------------------------------------------------------------------------ */
@@ -619,6 +679,7 @@ static void one_page(struct sim *sim, unsigned agent, uint64_t va, const char *n
 	struct sim_invalidation what = begin(sim, agent, SIM_SCOPE_PAGE, name);
 
 	what.va = va;
+	what.asid = SIM_ANY_TAG;
 	what.tables = what.globals = true;
 	note(sim, &what);
 	sim_invalidate(sim, agent, &what);

@@ -410,7 +410,8 @@ struct sim_result sim_access(struct sim *sim, unsigned number, uint64_t va,
 		if (!nothing_stale(sim, cpu, &j))
 			sim_cache_members(sim, number, va, false, judge_member, &j);
 		if (fault == SIM_FAULT_NONE) {
-			judge_type(&j);
+			if (!sim->config.policy.allow_type_aliases)
+				judge_type(&j);
 			if (sim->forbidden)
 				judge_forbidden(&j);
 		} else if (sim->shares) {

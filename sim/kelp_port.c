@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../arch/arm64/arm64.h"
+#include "../arch/fake/format.h"
 #include "hw.h"
 #include "internal.h"
 
@@ -30,36 +32,62 @@ unsigned sim_kelp_cpu(void)
 
 /* ---- entries -------------------------------------------------------------------------------- */
 
-static uint64_t physical(const void *slot)
+/* Not every word that the library goes to with these is an entry: its own counters are the
+ * host's memory and nothing to the machine. */
+static bool is_entry(const void *slot, uint64_t *pa)
 {
-	uint64_t pa;
-
-	if (!current.sim || !sim_physical(current.sim, slot, &pa)) {
-		fprintf(stderr, "sim: an entry at %p is not in the simulated machine's memory\n",
-			slot);
-		abort();
-	}
-	return pa;
+	return current.sim && sim_physical(current.sim, slot, pa);
 }
 
 uint64_t sim_kelp_load(const void *slot, unsigned width)
 {
-	return sim_entry_read(current.sim, current.cpu, physical(slot), width);
+	uint64_t pa;
+
+	if (is_entry(slot, &pa))
+		return sim_entry_read(current.sim, current.cpu, pa, width);
+	return width == 4 ? __atomic_load_n((const uint32_t *)slot, __ATOMIC_ACQUIRE)
+			  : __atomic_load_n((const uint64_t *)slot, __ATOMIC_ACQUIRE);
 }
 
 void sim_kelp_store(void *slot, uint64_t value, unsigned width)
 {
-	sim_entry_write(current.sim, current.cpu, physical(slot), value, width);
+	uint64_t pa;
+
+	if (is_entry(slot, &pa))
+		sim_entry_write(current.sim, current.cpu, pa, value, width);
+	else if (width == 4)
+		__atomic_store_n((uint32_t *)slot, (uint32_t)value, __ATOMIC_RELEASE);
+	else
+		__atomic_store_n((uint64_t *)slot, value, __ATOMIC_RELEASE);
 }
 
 bool sim_kelp_swap(void *slot, uint64_t *expected, uint64_t desired, unsigned width)
 {
-	return sim_entry_swap(current.sim, current.cpu, physical(slot), expected, desired, width);
+	uint32_t narrow = (uint32_t)*expected;
+	uint64_t pa;
+	bool done;
+
+	if (is_entry(slot, &pa))
+		return sim_entry_swap(current.sim, current.cpu, pa, expected, desired, width);
+	if (width != 4)
+		return __atomic_compare_exchange_n((uint64_t *)slot, expected, desired, false,
+						   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+	done = __atomic_compare_exchange_n((uint32_t *)slot, &narrow, (uint32_t)desired, false,
+					   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+	*expected = narrow;
+	return done;
 }
 
 void sim_kelp_fill(void *slot, unsigned count, uint64_t value, uint64_t step, unsigned width)
 {
-	sim_entry_fill(current.sim, current.cpu, physical(slot), count, value, step, width);
+	uint64_t pa;
+
+	if (is_entry(slot, &pa)) {
+		sim_entry_fill(current.sim, current.cpu, pa, count, value, step, width);
+		return;
+	}
+	for (unsigned i = 0; i < count; i++, value += step)
+		sim_kelp_store((uint8_t *)slot + (size_t)i * width, value, width);
 }
 
 /* ---- invalidation: the instructions that arch/<a>/hw.h uses --------------------------------- */
@@ -414,6 +442,35 @@ static enum sim_arch arch_of(const struct kelp_format *format)
 	return SIM_FAKE;
 }
 
+/* Memory types: the registers that give the format's indices their meaning. */
+static uint64_t pat_of(const struct kelp_format *format)
+{
+	static const uint8_t fields[KELP_MEMORY_TYPES] = {
+		[KELP_TYPE_NORMAL] = 6, [KELP_TYPE_WRITE_THROUGH] = 4,
+		[KELP_TYPE_WRITE_COMBINE] = 1, [KELP_TYPE_DEVICE] = 0,
+		[KELP_TYPE_WRITE_PROTECT] = 5, [KELP_TYPE_UNCACHED] = 7,
+	};
+	uint64_t pat = 0;
+
+	for (unsigned i = 0; i < 8; i++)
+		pat |= (uint64_t)fields[format->index_to_type[i] & 7u] << (8 * i);
+	return pat;
+}
+
+static uint64_t mair_of(const struct kelp_format *format)
+{
+	static const uint8_t fields[KELP_MEMORY_TYPES] = {
+		[KELP_TYPE_NORMAL] = 0xff, [KELP_TYPE_WRITE_THROUGH] = 0xbb,
+		[KELP_TYPE_WRITE_COMBINE] = 0x44, [KELP_TYPE_DEVICE] = 0x04,
+		[KELP_TYPE_DEVICE_STRICT] = 0x00, [KELP_TYPE_TAGGED] = 0xf0,
+	};
+	uint64_t mair = 0;
+
+	for (unsigned i = 0; i < 8; i++)
+		mair |= (uint64_t)fields[format->index_to_type[i] & 7u] << (8 * i);
+	return mair;
+}
+
 bool sim_kelp_config(struct sim_config *config, const struct kelp_format *format)
 {
 	enum sim_arch which = arch_of(format);
@@ -434,19 +491,21 @@ bool sim_kelp_config(struct sim_config *config, const struct kelp_format *format
 		r->gigabyte_leaves = format->leaf_sizes >> 30 & 1u;
 		r->pse = format->leaf_sizes >> 22 & 1u;
 		r->pse36 = which == SIM_X86_TWO_LEVEL && format->pa_bits > 32;
+		r->pat = pat_of(format);
 		break;
 	case SIM_ARM64:
 		r->granule_shift = format->page_shift;
 		r->t0sz = r->t1sz = 64u - format->va_bits;
-		r->ds = format->page_shift != 16 && format->pa_bits > 48;
-		r->lpa = format->page_shift == 16 && format->pa_bits > 48;
-		/* Kelp may use the wide layout for a narrow machine: what the descriptor says. */
+		r->ds = format->page_shift != 16 && (format->features & KELP_ARM64_WIDE);
+		r->lpa = format->page_shift == 16 && (format->features & KELP_ARM64_WIDE);
+		r->mair = mair_of(format);
 		r->bbm_level = format->bbm_level;
 		r->ha = format->hardware_accessed;
 		r->hd = format->hardware_dirty;
 		break;
 	case SIM_RISCV:
 		r->svnapot = format->groups;
+		r->svpbmt = format->type_to_index[KELP_TYPE_WRITE_COMBINE] != KELP_TYPE_ABSENT;
 		r->svvptc = !format->caches_invalid;
 		r->adue = format->hardware_accessed;
 		break;
@@ -454,6 +513,7 @@ bool sim_kelp_config(struct sim_config *config, const struct kelp_format *format
 		r->ha = format->hardware_accessed;
 		r->bbm_level = format->bbm_level;
 		r->svvptc = !format->caches_invalid;
+		r->fake_hierarchical = format->features & KELP_FAKE_HIERARCHICAL;
 		r->fake_high_half = format->va_first[0] >> 63;
 		break;
 	}

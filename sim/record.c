@@ -171,6 +171,8 @@ void sim_record_kill(struct sim *sim, struct sim_page *page, uint64_t pa, uint64
 		uint32_t added = sim_record_add(sim, &record);
 
 		slot->records = added;
+		if (sim->records[added].pointer)
+			sim->pointer_death = sim->now;
 		if (!visible) {
 			struct sim_cpu *writer = &sim->cpu[cpu];
 

@@ -101,6 +101,20 @@ struct sim_policy {
 	bool judge_dirty_flush;
 	/* arm64: the CPU that invalidated must run an ISB before it relies on it. */
 	bool strict_isb;
+	/*
+	 * x86: INVLPG drops all that is cached of the large leaf that mapped the address before,
+	 * although a table stands there now. Processors do so; the SDM (4.10.4.2) does not promise
+	 * it and asks for one INVLPG per page.
+	 */
+	bool invlpg_reaches_former_leaf;
+	/*
+	 * An invalidation of one address of a group (contiguous hint, NAPOT) drops what is cached
+	 * of the whole group. Else, as the manuals allow, each entry may be cached by itself, from
+	 * any entry of the group that bears the mark.
+	 */
+	bool invalidate_reaches_group;
+	/* Mappings of one frame with different memory types are the embedder's intention. */
+	bool allow_type_aliases;
 };
 
 /* Hardware that does not do what its manual says. */
@@ -355,6 +369,10 @@ struct sim_verdict {
 	uint64_t replaced_at; /* step of the write that made it stale; 0: still current */
 	unsigned writer;      /* CPU of that write */
 	unsigned holder;      /* CPU or device that may hold it */
+	/* The walk that may have cached it, root first: slots, values, and when each slot lost the
+	 * value (0: it still has it). */
+	unsigned depth;
+	uint64_t path_slot[5], path_value[5], path_until[5];
 	struct sim_result expected; /* what the tables say */
 	struct sim_result found;    /* what the held translation gives */
 	char missing[256];    /* which invalidation is missing and who should have issued it */

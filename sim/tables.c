@@ -390,6 +390,31 @@ void sim_page_free(struct sim *sim, unsigned cpu, uint64_t pa, uint64_t size)
 
 /* ---- frames with a new owner ---------------------------------------------------------------- */
 
+/* Do the tables of the member's own root lead to the same place? Then nothing about it is stale:
+ * a large leaf may have been split into leaves that say the same. */
+static bool still_says_so(struct sim *sim, const struct sim_cpu *cpu,
+			  const struct sim_member *member)
+{
+	struct sim_walk walk;
+
+	if (sim->walker->start(&cpu->registers, member->walk->va, &walk) != SIM_FAULT_NONE)
+		return false;
+	walk.table = member->context->root;
+	for (;;) {
+		uint64_t slot = sim_walk_slot(&walk, sim->width);
+		uint64_t value = slot < sim->config.memory ? sim_peek(sim, slot, sim->width) : 0;
+
+		switch (sim->walker->step(&cpu->registers, &walk, value)) {
+		case SIM_STEP_TABLE:
+			continue;
+		case SIM_STEP_LEAF:
+			return walk.pa == member->walk->pa;
+		case SIM_STEP_FAULT:
+			return false;
+		}
+	}
+}
+
 static bool leads_into(void *context, const struct sim_member *member)
 {
 	struct reach *reach = context;
@@ -397,7 +422,7 @@ static bool leads_into(void *context, const struct sim_member *member)
 	if (member->pointer || member->step != SIM_STEP_LEAF || member->walk->pa < reach->first ||
 	    member->walk->pa > reach->last)
 		return false;
-	if (all_current(member) && !member->stale_root)
+	if (still_says_so(reach->sim, &reach->sim->cpu[reach->holder], member))
 		return false;
 	reach->found = true;
 	sim_diagnose(reach->sim, reach->holder, member, &reach->verdict);

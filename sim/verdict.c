@@ -302,6 +302,14 @@ static void find_cause(struct cause *cause, struct sim_verdict *verdict)
 		verdict->stale = verdict->current = member->value[at];
 	}
 	verdict->cached_from = member->lo;
+	verdict->depth = member->depth;
+	for (unsigned i = 0; i < member->depth; i++) {
+		verdict->path_slot[i] = member->slot[i];
+		verdict->path_value[i] = member->value[i];
+		verdict->path_until[i] = member->record[i] == SIM_NONE
+						 ? 0
+						 : cause->sim->records[member->record[i]].to;
+	}
 	cause->pointer = at + 1u < member->depth || member->pointer;
 	cause->global = member->step == SIM_STEP_LEAF && member->walk->global && !cause->pointer;
 	cause->shift = cause->sim->walker->span(&cause->sim->config.registers, cause->level);
@@ -375,32 +383,52 @@ static void print_result(FILE *file, const char *who, const struct sim_result *r
 			result->level);
 }
 
+/* Does an event belong to the story of the verdict? */
+static bool related(const struct sim_event *event, const struct sim_verdict *v)
+{
+	switch (event->kind) {
+	case SIM_EVENT_WRITE:
+	case SIM_EVENT_SWAP:
+	case SIM_EVENT_HARDWARE:
+		for (unsigned i = 0; i < v->depth; i++)
+			if (event->a == v->path_slot[i])
+				return true;
+		return event->a == v->slot;
+	case SIM_EVENT_ACCESS:
+		return event->a >> 12 == v->va >> 12;
+	case SIM_EVENT_FREE:
+	case SIM_EVENT_REUSE:
+		return event->time + 8u > v->when;
+	case SIM_EVENT_TAKE:
+	case SIM_EVENT_READER:
+		return false;
+	default:
+		return event->time + 100u > v->replaced_at;
+	}
+}
+
+#define RELATED_MOST 40u
+
 static void print_related(const struct sim *sim, FILE *file)
 {
-	const struct sim_verdict *v = &sim->verdict;
 	uint64_t kept = sim->trace_count < sim->trace_size ? sim->trace_count : sim->trace_size;
-	unsigned printed = 0;
+	uint64_t first = sim->trace_count;
+	unsigned count = 0;
 	char line[200];
 
+	/* The last ones count. */
+	for (uint64_t i = 0; i < kept && count < RELATED_MOST; i++) {
+		first = sim->trace_count - 1u - i;
+		count += related(&sim->trace[first & (sim->trace_size - 1u)], &sim->verdict);
+	}
 	fprintf(file, "  what happened, as far as it concerns this:\n");
-	for (uint64_t i = sim->trace_count - kept; i < sim->trace_count && printed < 40; i++) {
+	for (uint64_t i = first; i < sim->trace_count; i++) {
 		const struct sim_event *event = &sim->trace[i & (sim->trace_size - 1u)];
-		bool related = event->kind == SIM_EVENT_INVALIDATE ||
-			       event->kind == SIM_EVENT_BARRIER ||
-			       event->kind == SIM_EVENT_ROOT || event->kind == SIM_EVENT_NOTE ||
-			       event->kind == SIM_EVENT_ERROR;
 
-		if (event->kind <= SIM_EVENT_HARDWARE)
-			related = event->a == v->slot;
-		if (event->kind == SIM_EVENT_ACCESS)
-			related = event->a >> 12 == v->va >> 12;
-		if (event->kind == SIM_EVENT_FREE || event->kind == SIM_EVENT_REUSE)
-			related = event->time + 8u > v->when;
-		if (!related || event->time + 200u < v->replaced_at)
+		if (!related(event, &sim->verdict))
 			continue;
 		sim_trace_line(sim, event, line, sizeof(line));
 		fprintf(file, "    %s\n", line);
-		printed++;
 	}
 }
 
@@ -429,6 +457,16 @@ void sim_report(const struct sim *sim, FILE *file)
 		fprintf(file, "  entry: 0x%llx at level %u, in slot 0x%llx, which now holds 0x%llx\n",
 			(unsigned long long)v->stale, v->level, (unsigned long long)v->slot,
 			(unsigned long long)v->current);
+	for (unsigned i = 0; i < v->depth; i++) {
+		fprintf(file, "    walk: [0x%llx] = 0x%llx", (unsigned long long)v->path_slot[i],
+			(unsigned long long)v->path_value[i]);
+		if (v->path_until[i] == SIM_FOREVER)
+			fprintf(file, ", replaced by a store that walkers may not see yet\n");
+		else if (v->path_until[i])
+			fprintf(file, ", until step %llu\n", (unsigned long long)v->path_until[i]);
+		else
+			fprintf(file, "\n");
+	}
 	if (v->cached_from)
 		fprintf(file, "  %s %u may hold it since step %llu\n",
 			v->holder >= sim->config.cpus ? "agent" : "CPU", v->holder,

@@ -65,6 +65,8 @@ struct sim_walker {
 	unsigned (*span)(const struct sim_registers *registers, unsigned level);
 	unsigned (*entries)(const struct sim_registers *registers, unsigned level);
 	unsigned (*levels)(const struct sim_registers *registers, unsigned half);
+	/* log2 of the entries a group mark covers at a level; NULL: no groups. */
+	unsigned (*group)(const struct sim_registers *registers, unsigned level);
 	/* Bytes of a table below the root. */
 	uint64_t (*table_size)(const struct sim_registers *registers);
 	/* Does replacing `old` by `new` in a live table demand a break? NULL: never. */

@@ -156,7 +156,8 @@ static enum sim_step step(const struct sim_registers *r, struct sim_walk *walk, 
 	unsigned level = walk->level;
 	unsigned shift = span(r, level);
 	bool leaf = level == 0 || !(e & TABLE);
-	uint64_t limit = r->physical_bits < 64 ? ~UINT64_C(0) << r->physical_bits : 0;
+	/* The realm's shared bit is the top bit of the address and addresses nothing. */
+	uint64_t limit = ~UINT64_C(0) << r->physical_bits & ~r->encryption_mask;
 
 	walk->entry = e;
 	walk->shift = (uint8_t)shift;
@@ -319,6 +320,7 @@ const struct sim_walker sim_walker_arm64 = {
 	.span = span,
 	.entries = entries,
 	.levels = levels,
+	.group = group_order,
 	.table_size = table_size,
 	.needs_break = needs_break,
 	.hardware_bits = hardware_bits,

@@ -122,7 +122,9 @@ static enum sim_fault permit(const struct sim_registers *r, const struct sim_wal
 		[SIM_FETCH] = SIM_RIGHT_EXEC,
 	};
 
-	(void)r;
+	/* Software keeps the accessed bit: the first use faults, as on arm64. */
+	if (!r->ha && !walk->accessed)
+		return SIM_FAULT_ACCESS_FLAG;
 	if (!(walk->rights & needed[access]))
 		return SIM_FAULT_PERMISSION;
 	if (privilege == SIM_USER && !(walk->rights & SIM_RIGHT_USER))
@@ -151,6 +153,12 @@ static unsigned entries(const struct sim_registers *r, unsigned level)
 	return 1u << level_of[level].bits;
 }
 
+static unsigned group(const struct sim_registers *r, unsigned level)
+{
+	(void)r;
+	return level_of[level].group;
+}
+
 static unsigned levels(const struct sim_registers *r, unsigned half)
 {
 	(void)r, (void)half;
@@ -163,7 +171,8 @@ static uint64_t table_size(const struct sim_registers *r)
 	return 4096;
 }
 
-/* As on arm64, except that another table never replaces a live one either. */
+/* As on arm64, except that another table never replaces a live one either, and that an entry may
+ * become global. */
 static bool needs_break(const struct sim_registers *r, unsigned level, uint64_t old, uint64_t new)
 {
 	const struct level *is = &level_of[level];
@@ -185,8 +194,7 @@ static bool needs_break(const struct sim_registers *r, unsigned level, uint64_t 
 		return r->bbm_level < 1 || before.type != after.type ||
 		       before.pa >> span_shift != after.pa >> span_shift;
 	}
-	return before.pa != after.pa || before.type != after.type ||
-	       (!before.global && after.global);
+	return before.pa != after.pa || before.type != after.type;
 }
 
 static uint64_t hardware_bits(const struct sim_registers *r, unsigned level)
@@ -205,6 +213,7 @@ const struct sim_walker sim_walker_fake = {
 	.span = span,
 	.entries = entries,
 	.levels = levels,
+	.group = group,
 	.table_size = table_size,
 	.needs_break = needs_break,
 	.hardware_bits = hardware_bits,

@@ -145,6 +145,11 @@ static unsigned entries(const struct sim_registers *r, unsigned level)
 	return 512;
 }
 
+static unsigned group(const struct sim_registers *r, unsigned level)
+{
+	return r->svnapot && level == 0 ? 4 : 0;
+}
+
 static unsigned levels(const struct sim_registers *r, unsigned half)
 {
 	(void)half;
@@ -174,6 +179,7 @@ const struct sim_walker sim_walker_riscv = {
 	.span = span,
 	.entries = entries,
 	.levels = levels,
+	.group = group,
 	.table_size = table_size,
 	.hardware_bits = hardware_bits,
 };
