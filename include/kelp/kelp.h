@@ -3,6 +3,7 @@
 #ifndef KELP_KELP_H
 #define KELP_KELP_H
 
+#include <kelp/copywin.h>
 #include <kelp/directmap.h>
 #include <kelp/flush.h>
 #include <kelp/format.h>

@@ -4,11 +4,54 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The one that began last; slots know of no context. */
+static struct reach *current;
+
+static void drop(struct reach *reach, const struct kelp_flush_request *request, bool every_cpu)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < reach->cached_count; i++) {
+		const struct reach_cached *cached = &reach->cached[i];
+		bool hit = request->flags & (KELP_FLUSH_ALL | KELP_FLUSH_ROOT);
+
+		for (uint32_t r = 0; r < request->count; r++)
+			hit = hit || (cached->va >= request->range[r].first &&
+				      cached->va <= request->range[r].last);
+		/* A global translation survives a request that does not know of any. */
+		if ((cached->attributes & KELP_ATTR_GLOBAL) &&
+		    !(request->flags & KELP_FLUSH_GLOBAL))
+			hit = false;
+		if (!hit || !(every_cpu || cached->cpu == reach->cpu))
+			reach->cached[kept++] = *cached;
+	}
+	reach->cached_count = kept;
+}
+
+void reach_flush_local(const struct kelp_flush_request *request)
+{
+	current->local_flushes++;
+	drop(current, request, false);
+}
+
+static void (*port_shootdown)(void *context, const struct kelp_flush_request *request);
+
+static void shootdown(void *context, const struct kelp_flush_request *request)
+{
+	port_shootdown(context, request);
+	drop(current, request, true);
+}
+
 void reach_begin(struct reach *reach, struct bare *bare)
 {
 	memset(reach, 0, sizeof(*reach));
 	reach->format = bare->format;
 	reach->port = bare->port;
+	current = reach;
+	if (bare->port->hooks.shootdown != shootdown) {
+		port_shootdown = bare->port->hooks.shootdown;
+		bare->port->hooks.shootdown = shootdown;
+	}
 	assert_status(kelp_space_init(&reach->space, bare->format, &bare->port->hooks, 0), KELP_OK);
 	judge_init(&reach->judge, &reach->space, bare->port);
 }
@@ -96,15 +139,25 @@ unsigned char *reach_frame(struct reach *reach, kelp_paddr_t pa)
 	return frame->memory;
 }
 
-unsigned char *reach_access(struct reach *reach, kelp_paddr_t root, kelp_vaddr_t va, bool write)
+unsigned char *reach_access(struct reach *reach, kelp_vaddr_t va, bool write)
 {
-	uint64_t offset = va & ((UINT64_C(1) << reach->format->page_shift) - 1u);
-	kelp_attr_t attributes;
-	kelp_paddr_t pa;
+	uint64_t offset = va & (page_of(reach->format) - 1u);
+	struct reach_cached *cached = NULL;
 
-	if (!raw_translate(reach->format, reach->port, root, va, &pa, &attributes))
+	for (unsigned i = 0; !cached && i < reach->cached_count; i++)
+		if (reach->cached[i].cpu == reach->cpu && reach->cached[i].va == va - offset)
+			cached = &reach->cached[i];
+	if (!cached) {
+		struct reach_cached fresh = {.cpu = reach->cpu, .va = va - offset};
+
+		if (!raw_translate(reach->format, reach->port, reach->space.root, fresh.va,
+				   &fresh.pa, &fresh.attributes))
+			return NULL;
+		assert_true(reach->cached_count < COUNT_OF(reach->cached));
+		cached = &reach->cached[reach->cached_count++];
+		*cached = fresh;
+	}
+	if (write && !(cached->attributes & KELP_ATTR_WRITE))
 		return NULL;
-	if (write && !(attributes & KELP_ATTR_WRITE))
-		return NULL;
-	return reach_frame(reach, pa - offset) + offset;
+	return reach_frame(reach, cached->pa) + offset;
 }

@@ -14,6 +14,17 @@ struct reach_frame {
 	unsigned char *memory;
 };
 
+/*
+ * A TLB per CPU that never forgets by itself: what an access used stays until an invalidation of
+ * that CPU covers it (slot_double.h), or a shootdown.
+ */
+struct reach_cached {
+	uint32_t cpu;
+	kelp_vaddr_t va;
+	kelp_paddr_t pa;
+	kelp_attr_t attributes;
+};
+
 struct reach {
 	const struct kelp_format *format;
 	struct test_port *port;
@@ -22,6 +33,10 @@ struct reach {
 	struct raw_list saved;
 	struct reach_frame frames[64];
 	unsigned frame_count;
+	struct reach_cached cached[256];
+	unsigned cached_count;
+	uint32_t cpu; /* that executes now */
+	unsigned local_flushes;
 	/* quiesce hook */
 	unsigned quiesced;
 	bool quiesce_refuses;
@@ -46,9 +61,12 @@ enum kelp_status reach_quiesce(void *context, void (*work)(void *argument), void
 /* The frame at `pa`, a page-aligned address. */
 unsigned char *reach_frame(struct reach *reach, kelp_paddr_t pa);
 /*
- * An access of the CPU: walks `root` as hardware does. NULL when `va` is not translated, or not
- * writable and `write`.
+ * An access of reach->cpu: through its TLB, else by walking the space as hardware does. NULL when
+ * `va` is not translated, or not writable and `write`.
  */
-unsigned char *reach_access(struct reach *reach, kelp_paddr_t root, kelp_vaddr_t va, bool write);
+unsigned char *reach_access(struct reach *reach, kelp_vaddr_t va, bool write);
+
+/* Invalidation on reach->cpu of the reach that began last. */
+void reach_flush_local(const struct kelp_flush_request *request);
 
 #endif
