@@ -235,9 +235,15 @@ void preempt_at_interrupt_end(void)
 {
 	struct cpu *cpu = this_cpu();
 
-	if (cpu->reschedule && !cpu->interrupt_depth && !current_thread()->preempt_off &&
-	    !panicking)
+	if (!cpu->reschedule || cpu->interrupt_depth || panicking)
+		return;
+	if (!current_thread()->preempt_off) {
 		schedule(true);
+	} else if (cpu->slice_end == NEVER) {
+		/* preempt_enable() does it, unless that is called with interrupts off: ask again. */
+		start_slice(cpu);
+		program_timer(cpu);
+	}
 }
 
 void thread_yield(void)

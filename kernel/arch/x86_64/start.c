@@ -157,6 +157,8 @@ extern const uint8_t trampoline[], trampoline_end[];
 
 /* Below 640 KiB: a startup IPI names its page with 8 bits. */
 #define TRAMPOLINE_LIMIT UINT64_C(0x9ffff)
+/* A crowded host may leave a CPU of its guest without a processor for long. */
+#define START_MICROSECONDS 10000000u
 static kelp_paddr_t trampoline_page;
 static struct cpu *starting;
 
@@ -212,7 +214,11 @@ bool arch_start_cpu(struct cpu *cpu)
 	if (wait_ready(cpu, 10000))
 		return true;
 	apic_send_startup(cpu->hardware_id, trampoline_page);
-	return wait_ready(cpu, 2000000);
+	if (wait_ready(cpu, START_MICROSECONDS))
+		return true;
+	/* It must not come later, when the next one is meant: back to waiting. */
+	apic_send_init(cpu->hardware_id);
+	return false;
 }
 
 void arch_interrupt_cpu(struct cpu *cpu)
