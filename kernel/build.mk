@@ -71,9 +71,16 @@ holdfast: $(foreach a,$(HOLDFAST_ARCHES),$(BUILD)/holdfast/$(a)/holdfast.elf) ##
 
 HOLDFAST_ELF := $(BUILD)/holdfast/x86_64/holdfast.elf
 HOLDFAST_ISO := $(BUILD)/holdfast/x86_64/holdfast.iso
+HOLDFAST_SCRATCH := $(BUILD)/holdfast/scratch
 
-run: $(HOLDFAST_ELF) ## The whole story in QEMU, without a keypress; build/run/report.json
-	@tests/qemu/run.sh $(HOLDFAST_ELF) $(BUILD)/run
+# The host's side of the disk that the kernel's tests write to.
+$(HOLDFAST_SCRATCH): tests/qemu/tools/scratch.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) -std=gnu11 -O1 -g $(WARNINGS) $< -o $@
+
+run: $(HOLDFAST_ELF) $(HOLDFAST_SCRATCH) ## The whole story in QEMU, without a keypress; build/run/report.json
+	@tests/qemu/run.sh $(HOLDFAST_ELF) $(HOLDFAST_SCRATCH) $(BUILD)/run
 
 shell: $(HOLDFAST_ELF) ## Holdfast's monitor on this terminal (Ctrl-A x ends it)
 	@tests/qemu/shell.sh $(HOLDFAST_ELF)
@@ -84,7 +91,8 @@ $(HOLDFAST_ISO): $(HOLDFAST_ELF) kernel/mkiso.sh
 	$(call say,ISO,$@)
 	$(Q)kernel/mkiso.sh $< $@
 
-PART_PROGRAMS += holdfast
-PART_TESTS    += qemu: tests/qemu/run-boots.sh tests/qemu/differential.sh
+PART_PROGRAMS += holdfast $(HOLDFAST_SCRATCH)
+PART_TESTS    += qemu: tests/qemu/run-boots.sh tests/qemu/monitor.sh tests/qemu/differential.sh \
+	tests/qemu/run-devices.sh
 
 .PHONY: holdfast run shell iso

@@ -94,26 +94,27 @@ static void count(struct block_device *device, const struct block_request *reque
 		*bytes += request->segment[i].length;
 }
 
-/* The lock is held. Hands over what has been waiting for room, in order. */
-static void feed(struct block_device *device)
+/*
+ * The lock is held. Hands over what has been waiting for room, in order. True: notify() is due,
+ * after the lock is released, because a virtual machine may spend long in it.
+ */
+static bool feed(struct block_device *device)
 {
-	bool any = false;
+	bool due;
 
 	while (device->queue_first && device->driver->start(device, device->queue_first)) {
 		device->queue_first = device->queue_first->next;
 		if (!device->queue_first)
 			device->queue_last = &device->queue_first;
 		device->in_flight++;
-		any = true;
+		device->unannounced = true;
 	}
 	if (device->in_flight > device->stats.most_in_flight)
 		device->stats.most_in_flight = device->in_flight;
-	if (any)
-		device->unannounced = true;
-	if (device->unannounced && !device->plugs) {
+	due = device->unannounced && !device->plugs;
+	if (due)
 		device->unannounced = false;
-		device->driver->notify(device);
-	}
+	return due;
 }
 
 /* Starts a request that was checked, if the disk is in `state`. */
@@ -122,6 +123,7 @@ static enum block_status begin(struct block_device *device, struct block_request
 {
 	unsigned long flags = spin_lock_irqsave(&device->lock);
 	enum block_status status;
+	bool due = false;
 
 	if (device->state != state) {
 		request->status = BLOCK_STOPPED;
@@ -134,11 +136,13 @@ static enum block_status begin(struct block_device *device, struct block_request
 		*device->queue_last = request;
 		device->queue_last = &request->next;
 		count(device, request);
-		feed(device);
+		due = feed(device);
 		device->stats.waited_for_room += device->queue_first != NULL;
 	}
 	status = request->status;
 	spin_unlock_irqrestore(&device->lock, flags);
+	if (due)
+		device->driver->notify(device);
 	return status;
 }
 
@@ -159,11 +163,14 @@ void block_plug(struct block_device *device)
 void block_unplug(struct block_device *device)
 {
 	unsigned long flags = spin_lock_irqsave(&device->lock);
+	bool due;
 
 	assert(device->plugs);
 	device->plugs--;
-	feed(device);
+	due = feed(device);
 	spin_unlock_irqrestore(&device->lock, flags);
+	if (due)
+		device->driver->notify(device);
 }
 
 /* ---- ending ------------------------------------------------------------------------------ */
@@ -179,15 +186,22 @@ void block_ended(struct block_device *device, struct block_request *request,
 		thread_wake(request->waiter);
 }
 
+static bool reap_and_feed(struct block_device *device)
+{
+	if (device->state != BLOCK_RUNS && device->state != BLOCK_STOPS)
+		return false;
+	device->driver->reap(device);
+	return feed(device);
+}
+
 void block_interrupt(struct block_device *device)
 {
 	unsigned long flags = spin_lock_irqsave(&device->lock);
+	bool due = reap_and_feed(device);
 
-	if (device->state == BLOCK_RUNS || device->state == BLOCK_STOPS) {
-		device->driver->reap(device);
-		feed(device);
-	}
 	spin_unlock_irqrestore(&device->lock, flags);
+	if (due)
+		device->driver->notify(device);
 }
 
 /* The lock is held. Nothing more will happen to any request. */
@@ -214,16 +228,16 @@ static bool has_ended(void *context)
 	struct waiting *waiting = context;
 	struct block_device *device = waiting->device;
 	struct block_request *request = waiting->request;
-	bool ended;
-	unsigned long flags;
+	unsigned long flags = spin_lock_irqsave(&device->lock);
+	bool due = reap_and_feed(device), ended;
 
-	block_interrupt(device);
-	flags = spin_lock_irqsave(&device->lock);
 	ended = request ? request->status != BLOCK_PENDING
 			: !device->in_flight && !device->queue_first;
 	if (request)
 		request->waiter = ended ? NULL : current_thread();
 	spin_unlock_irqrestore(&device->lock, flags);
+	if (due)
+		device->driver->notify(device);
 	return ended;
 }
 

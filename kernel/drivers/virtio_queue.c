@@ -145,10 +145,10 @@ void virtio_queue_notify(struct virtio_queue *queue)
 	/* Announced before asked whether it looks by itself, or both sides could wait (V2.7.13). */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&queue->used->flags, __ATOMIC_RELAXED) & USED_NO_NOTIFY) {
-		queue->notifications_saved++;
+		__atomic_fetch_add(&queue->notifications_saved, 1, __ATOMIC_RELAXED);
 		return;
 	}
-	queue->notified++;
+	__atomic_fetch_add(&queue->notified, 1, __ATOMIC_RELAXED);
 	mmio_write16(queue->notify, queue->index);
 }
 

@@ -2,8 +2,9 @@
 #
 # report.awk: build/run/report.json from the serial line of a story.
 #
-#	awk -v status=N -v milliseconds=N -v serial=FILE -f report.awk serial.log
-
+#	awk -v status=N -v milliseconds=N -v serial=FILE -v disk=TEXT -f report.awk serial.log
+#
+# `disk` says what is wrong with the disk after the run; empty: nothing.
 function quote(text) {
 	gsub(/[\\"]/, "\\\\&", text)
 	gsub(/[\001-\037]/, "", text)
@@ -30,13 +31,14 @@ function quote(text) {
 /^panic on CPU/ { panic = $0 }
 
 END {
-	passed = status == 0 && value["verdict"] == 1
+	passed = status == 0 && value["verdict"] == 1 && disk == ""
 	print "{"
 	print "  \"schema\": 1,"
 	print "  \"verdict\": " (passed ? "\"passed\"" : "\"failed\"") ","
 	print "  \"exit_status\": " status + 0 ","
 	print "  \"wall_milliseconds\": " milliseconds + 0 ","
 	print "  \"serial_log\": " quote(serial) ","
+	print "  \"disk\": " (disk == "" ? "\"as it should be\"" : quote(disk)) ","
 	if (panic != "")
 		print "  \"panic\": " quote(panic) ","
 	print "  \"measured\": {"

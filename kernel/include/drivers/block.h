@@ -65,11 +65,11 @@ struct block_request {
 
 struct block_device;
 
-/* What a driver does. All but `restart` are called with the device's lock held. */
+/* What a driver does. All but `notify` and `restart` are called with the device's lock held. */
 struct block_driver {
 	/* Hands it to the device. False: no room now; the request is offered again later. */
 	bool (*start)(struct block_device *device, struct block_request *request);
-	/* After one or more start(): the device may look. */
+	/* After one or more start(): the device may look. Any number may call it at a time. */
 	void (*notify)(struct block_device *device);
 	/* Calls block_ended() for every request that the device has finished. */
 	void (*reap)(struct block_device *device);

@@ -152,7 +152,7 @@ struct virtio_queue {
 	bool irq_taken;           /* kept over a restart too */
 	bool has_irq;             /* it comes; false: the queue is polled */
 	unsigned irq;
-	uint64_t notified, notifications_saved, completed;
+	uint32_t notified, notifications_saved, completed; /* wrap around */
 };
 
 /* A piece of memory for the device. */
@@ -173,7 +173,8 @@ bool virtio_queue_open(struct virtio_queue *queue, struct virtio_device *device,
 /*
  * Hands a chain of buffers to the device: `readable` ones that it reads, then `writable` ones
  * that it writes. `token` (not NULL) comes back when the device is done with them. False: not
- * enough free descriptors. The device need not look before virtio_queue_notify().
+ * enough free descriptors. The device need not look before virtio_queue_notify(), which, alone of
+ * these, may run beside the others.
  */
 bool virtio_queue_add(struct virtio_queue *queue, const struct virtio_buffer *buffer,
 		      unsigned readable, unsigned writable, void *token);
