@@ -243,7 +243,7 @@ static bool waits_for_value(struct explorer *x, uint32_t t)
 
 /* ---- races ------------------------------------------------------------------------------------- */
 
-/* A step that could not come before event `e` of its own CPU. */
+/* An operation that could not come before event `e` of its own CPU. (An interrupt could.) */
 static bool ordered_by_buffer(const struct explorer *x, uint32_t e, unsigned actor,
 			      const struct op *op)
 {
@@ -312,7 +312,7 @@ static void reverse(struct explorer *x, uint32_t e, unsigned actor, const struct
 	node->todo |= first & bit(actor) ? bit(actor) : bit(lowest(first));
 }
 
-static void find_races(struct explorer *x, unsigned actor, const struct op *op)
+static void find_races(struct explorer *x, unsigned actor, const struct op *op, bool interrupted)
 {
 	uint32_t found[FOUND_MAX];
 	unsigned count = conflicting_events(x, op, found);
@@ -323,7 +323,7 @@ static void find_races(struct explorer *x, unsigned actor, const struct op *op)
 	before = clock_before(x, actor);
 	for (unsigned i = 0; i < count; i++) {
 		bool direct = !clock_knows(x, &before, found[i]) &&
-			      !ordered_by_buffer(x, found[i], actor, op);
+			      (interrupted || !ordered_by_buffer(x, found[i], actor, op));
 
 		for (unsigned j = 0; j < count && direct; j++)
 			direct = found[j] == found[i] ||
@@ -339,7 +339,7 @@ static void find_races_of_waiting(struct explorer *x, const struct event *event)
 	for (uint32_t t = 0; t < x->program->threads; t++)
 		if ((t == event->actor || conflicts(&event->op, x->thread[t].pending)) &&
 		    waits_for_value(x, t))
-			find_races(x, t, x->thread[t].pending);
+			find_races(x, t, x->thread[t].pending, false);
 }
 
 /* ---- one step ---------------------------------------------------------------------------------- */
@@ -454,6 +454,13 @@ static void resume(struct explorer *x, uint32_t t)
 	x->self = UINT32_MAX;
 }
 
+/* The last alternative of a thread that can be interrupted. */
+static bool takes_interrupt(const struct explorer *x, const struct node *node)
+{
+	return node->actor < THREADS && node->choice + 1u == node->choices &&
+	       interruptible(x, node->actor);
+}
+
 /* Performs the decision of the node. */
 static void perform(struct explorer *x, struct node *node)
 {
@@ -461,8 +468,7 @@ static void perform(struct explorer *x, struct node *node)
 	struct event *event = &x->event[index];
 	uint32_t t = actor_cpu(node->actor);
 	struct thread *thread = &x->thread[t];
-	bool interrupt = node->actor < THREADS && node->choice + 1u == node->choices &&
-			 interruptible(x, t);
+	bool interrupt = takes_interrupt(x, node);
 
 	event->actor = node->actor;
 	event->choice = node->choice;
@@ -542,7 +548,7 @@ static bool step(struct explorer *x)
 	if (x->reduction != EXPLORE_PLAIN && index + 1u >= x->replay)
 		x->next_sleep = sleep_after(x, node, op);
 	if (x->reduction == EXPLORE_DPOR && index + 1u >= x->replay)
-		find_races(x, node->actor, op);
+		find_races(x, node->actor, op, takes_interrupt(x, node));
 	perform(x, node);
 	if (x->stopped)
 		return false;
