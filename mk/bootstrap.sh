@@ -14,6 +14,7 @@ set -eu
 # One line per need: group, package on Debian, what must work.
 #   tool NAME     a program on PATH
 #   try COMMAND   a compiler that can build `int main(void)` so
+#   file PATH     a file that somebody reads
 # @ in a package name is the major version of the distribution's clang.
 needs() {
 	cat <<'T'
@@ -33,6 +34,13 @@ test  meson                tool meson
 test  ninja-build          tool ninja
 test  pkg-config           tool pkg-config
 test  universal-ctags      tool ctags
+qemu  qemu-system-x86      tool qemu-system-x86_64
+iso   grub-common          tool grub-mkrescue
+iso   grub-pc-bin          file /usr/lib/grub/i386-pc/multiboot2.mod
+iso   grub-efi-amd64-bin   file /usr/lib/grub/x86_64-efi/multiboot2.mod
+iso   xorriso              tool xorriso
+iso   mtools               tool mformat
+uefi  ovmf                 file /usr/share/ovmf/OVMF.fd
 T
 	# The 32-bit build of the same tests; its cmocka comes from the i386 architecture.
 	[ "$(uname -m)" = x86_64 ] && cat <<'T'
@@ -46,9 +54,11 @@ T
 groups_of() {
 	for target in "$@"; do
 		case $target in
-		all | lib | tools | install | targets | check-symbols | bench) echo build ;;
+		all | lib | tools | install | targets | check-symbols | bench | holdfast) echo build ;;
+		run | shell) echo build qemu ;;
+		iso) echo build iso ;;
 		clean | help) ;;
-		*) echo build test ;;
+		*) echo build test qemu iso uefi ;;
 		esac
 	done | tr ' ' '\n' | sort -u
 }
@@ -61,6 +71,10 @@ find_need() {
 	shift
 	if [ "$kind" = tool ]; then
 		command -v "$1"
+		return
+	fi
+	if [ "$kind" = file ]; then
+		[ -r "$1" ] && echo "$1"
 		return
 	fi
 	command -v "$1" >/dev/null || return 1
@@ -166,8 +180,9 @@ list() {
 		printf '%-6s %-22s %s\n' "$group" "$package" "${what#* }"
 	done
 	echo
-	echo "build: make, make lib, targets, check-symbols, bench, install"
-	echo "test:  make test, make soak"
+	echo "build: make, make lib, targets, check-symbols, bench, install, holdfast"
+	echo "qemu:  make run, make shell; iso: make iso"
+	echo "all:   make test, make soak"
 }
 
 directory=build

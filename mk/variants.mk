@@ -6,7 +6,8 @@
 #   build/NAME/libkelp.a           the library and the hosted port
 #   build/NAME/libkelp-tests.a     what tests share: formats for tests only, tests/common/*.c
 #   build/NAME/tests/<dir>/<name>  one program per tests/<dir>/<name>.c
-# HW_NAME says which hw.h it is built with; the default is port/hosted.
+# The library is built with the hosted hw.h. A part of the project that needs another one (sim/) builds the
+# library once more by a pattern of its own, and adds its programs to TESTS_<variant>.
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror
 INCLUDES := -Iinclude -I.
@@ -21,29 +22,21 @@ SUPPORT_SOURCES := $(sort $(wildcard tests/common/*.c))
 # Two warnings of gcc's that setjmp and inlined asserts set off where there is nothing.
 HOSTED_FLAGS_GCC := -Wno-clobbered -Wno-maybe-uninitialized
 
-# Every .c file in these directories of tests/ is a program of its own. A part of the project may
-# add a directory, and a library that the tests in it are linked with:
-#   TEST_DIRS += explore        tests/explore/*.c
-#   SOURCES_sim := sim/...      build/<variant>/libsim.a
-#   LINK_explore := sim         what tests/explore/*.c is linked with
+# Every .c file in these directories of tests/ is a program of its own.
 TEST_DIRS := unit conformance fault stress house
-TEST_MAINS = $(sort $(wildcard $(TEST_DIRS:%=tests/%/*.c)))
-
-# The pattern looks up SOURCES_<library> when the library is made.
-.SECONDEXPANSION:
+TEST_MAINS := $(sort $(wildcard $(TEST_DIRS:%=tests/%/*.c)))
 
 # Names of all variants, filled by the pattern.
 VARIANTS :=
 
 define variant
 VARIANTS += $(1)
-HW_$(1) ?= port/hosted
-FLAGS_$(1) := $(INCLUDES) -I$$(HW_$(1)) -g $(3)
+FLAGS_$(1) := $(INCLUDES) -Iport/hosted -g $(3)
 
 OBJECTS_$(1) := $(patsubst %.c,$(BUILD)/$(1)/obj/%.o,$(LIBRARY_SOURCES) $(SOURCES_hosted))
-PART_LIBRARIES_$(1) := $(foreach l,$(sort $(foreach d,$(TEST_DIRS),$(LINK_$(d)))),$(BUILD)/$(1)/lib$(l).a)
 SUPPORT_$(1) := $(patsubst %.c,$(BUILD)/$(1)/obj/%.o,$(SUPPORT_LIBRARY_SOURCES) $(SUPPORT_SOURCES))
-TESTS_$(1) := $(patsubst %.c,$(BUILD)/$(1)/%,$(TEST_MAINS))
+MAINS_$(1) := $(patsubst %.c,$(BUILD)/$(1)/%,$(TEST_MAINS))
+TESTS_$(1) += $$(MAINS_$(1))
 
 $(BUILD)/$(1)/obj/src/%.o: src/%.c $(BUILD)/$(1)/flags
 	$$(call say,CC,$$@)
@@ -68,11 +61,7 @@ $(BUILD)/$(1)/libkelp-tests.a: $$(SUPPORT_$(1))
 	$$(call say,AR,$$@)
 	$(Q)rm -f $$@ && $(AR) rcsD $$@ $$^
 
-$$(PART_LIBRARIES_$(1)): $(BUILD)/$(1)/lib%.a: $$$$(patsubst %.c,$(BUILD)/$(1)/obj/%.o,$$$$(SOURCES_$$$$*))
-	$$(call say,AR,$$@)
-	$(Q)rm -f $$@ && $(AR) rcsD $$@ $$^
-
-$$(TESTS_$(1)): $(BUILD)/$(1)/%: $(BUILD)/$(1)/obj/%.o $(BUILD)/$(1)/libkelp-tests.a $$(PART_LIBRARIES_$(1)) $(BUILD)/$(1)/libkelp.a
+$$(MAINS_$(1)): $(BUILD)/$(1)/%: $(BUILD)/$(1)/obj/%.o $(BUILD)/$(1)/libkelp-tests.a $(BUILD)/$(1)/libkelp.a
 	$$(call say,LINK,$$@)
 	@mkdir -p $$(@D)
 	$(Q)$(2) $$(FLAGS_$(1)) $$^ -lcmocka -lpthread -o $$@
