@@ -479,6 +479,24 @@ OPERATION(enum kelp_status, walk)(const struct kelp_space *space, kelp_vaddr_t v
 	return KELP_OK;
 }
 
+/* Is the entry marked as the rest of its group is, and does it say the same? */
+static bool fits_its_group(const struct kelp_format *f, const void *table, unsigned level,
+			   unsigned index, uint64_t entry)
+{
+	unsigned count = 1u << F(group_order)(level);
+	uint64_t first;
+
+	if (count == 1u)
+		return true;
+	first = load(table, index & ~(count - 1u));
+	if (F(grouped)(f, level, entry) != F(grouped)(f, level, first))
+		return false;
+	return !F(grouped)(f, level, entry) ||
+	       (F(address)(f, level, entry) == F(address)(f, level, first) &&
+		F(strip)(f, level, F(neutral)(f, level, entry)) ==
+			F(strip)(f, level, F(neutral)(f, level, first)));
+}
+
 /* One table that somebody else left, and everything below it. */
 static enum kelp_status adopt_table(struct kelp_space *space, kelp_paddr_t page, unsigned level,
 				    bool commit, uint64_t *tables_left)
@@ -494,7 +512,8 @@ static enum kelp_status adopt_table(struct kelp_space *space, kelp_paddr_t page,
 		enum kelp_entry_kind kind = F(kind)(f, level, entry);
 		enum kelp_status status;
 
-		if (!F(well_formed)(f, level, entry))
+		if (!F(well_formed)(f, level, entry) ||
+		    !fits_its_group(f, table, level, i, entry))
 			return KELP_ERR_MALFORMED;
 		/* A pointer may be global for all that is below it. */
 		if ((kind == KELP_ENTRY_LEAF || kind == KELP_ENTRY_TABLE) &&

@@ -92,8 +92,9 @@ enum kelp_status kelp_space_init(struct kelp_space *space, const struct kelp_for
  * read and kept: their leaves are not replaced unless an edit asks for it, and their table
  * pages are never given to the port. Tables that edits add below them are Kelp's own.
  * Everything reachable is checked first, so it costs one walk of all of it.
- * Errors: MALFORMED (a reserved bit, a table outside the physical width, more tables than
- * `table_limit`: a loop); ALIGNMENT, ADDRESS (of the root); ARGUMENT.
+ * Errors: MALFORMED (a reserved bit, a table outside the physical width, a group mark that not
+ * all entries of the group bear alike, more tables than `table_limit`: a loop); ALIGNMENT, ADDRESS
+ * (of the root); ARGUMENT.
  */
 enum kelp_status kelp_space_adopt(struct kelp_space *space, const struct kelp_format *format,
 				  const struct kelp_port *port, kelp_paddr_t root,

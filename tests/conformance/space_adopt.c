@@ -458,6 +458,46 @@ static void reserved_bits_are_refused(struct bare *bare)
 		assert_true(found > 0);
 }
 
+/* A group mark on some entries of a group, or on unequal ones, says nothing that can be kept. */
+static void uneven_groups_are_refused(struct bare *bare)
+{
+	const struct kelp_format *f = bare->format;
+	unsigned count = 1u << f->group_order[0];
+	struct kelp_space space;
+	struct foreign foreign;
+
+	for (unsigned way = 0; way < 4; way++) {
+		make_foreign(&foreign, bare);
+		for (unsigned i = 0; i < count; i++) {
+			uint64_t entry = 0;
+			kelp_paddr_t pa = some_pa(f, way == 2 && i == 3 ? 1 : 0) + i * page_of(f);
+			kelp_attr_t attributes = way == 3 && i == 3 ? text_of(f) : data_of(f);
+
+			assert_status(f->ops->leaf(f, 0, pa, attributes, !(way == 1 && i == 3),
+						   &entry), KELP_OK);
+			raw_write(f, bare->port, foreign.table[0], index_of(f, 0, foreign.va) + i,
+				  entry);
+		}
+		if (way > 0) {
+			assert_refused(bare, &foreign, 100);
+			continue;
+		}
+		assert_status(kelp_space_adopt(&space, f, &bare->port->hooks, root_of(&foreign),
+					       100, 0), KELP_OK);
+		end(bare, &space);
+	}
+	/* Alone, first or last. */
+	for (unsigned i = 0; i < count; i += count - 1u) {
+		uint64_t entry = 0;
+
+		make_foreign(&foreign, bare);
+		assert_status(f->ops->leaf(f, 0, some_pa(f, 0) + i * page_of(f), data_of(f), true,
+					   &entry), KELP_OK);
+		raw_write(f, bare->port, foreign.table[0], index_of(f, 0, foreign.va) + i, entry);
+		assert_refused(bare, &foreign, 100);
+	}
+}
+
 static void bad_roots_are_refused(struct bare *bare)
 {
 	const struct kelp_format *f = bare->format;
@@ -555,6 +595,7 @@ int main(void)
 		{"marks of another Kelp", marks_of_another_kelp, NULL},
 		{"a loop is refused", a_loop_is_refused, NULL},
 		{"reserved bits are refused", reserved_bits_are_refused, NULL},
+		{"uneven groups are refused", uneven_groups_are_refused, has_groups},
 		{"bad roots are refused", bad_roots_are_refused, NULL},
 		{"opaque entries are kept", opaque_entries_are_kept, NULL},
 		{"destroy leaves no page", destroy_leaves_no_page, NULL},
