@@ -72,8 +72,9 @@ void model_touch(struct model *model, kelp_vaddr_t va, uint64_t size, kelp_vaddr
 void model_blur(struct model *model, kelp_vaddr_t va, uint64_t size);
 
 /*
- * Groups may be cut around both ends of the range; `all`: and anywhere in it. Where hardware sets the bits by itself it does
- * so in any entry of a group at any time, so all of the group's pages may count as used.
+ * Groups may be cut around both ends of the range; `all`: and anywhere in it. Where hardware sets
+ * the bits by itself it does so in any entry of a group at any time, so all of the group's pages
+ * may count as used.
  */
 void model_doubt(struct model *model, kelp_vaddr_t va, uint64_t size, bool all);
 
