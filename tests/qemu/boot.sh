@@ -12,6 +12,7 @@
 #	--cpu MODEL      default max
 #	--memory SIZE    default 256M
 #	--cpus N         default 2
+#	--machine TYPE   default q35
 #	--uefi           start an image through OVMF instead of the BIOS
 #	--show           show the serial line while it runs
 #
@@ -22,10 +23,10 @@
 set -u
 
 usage() {
-	sed -n '4,23s/^# \{0,1\}//p' "$0"
+	sed -n '4,24s/^# \{0,1\}//p' "$0"
 }
 
-seconds=60 log=build/run/serial.log append='' cpu=max memory=256M cpus=2 uefi='' show=''
+seconds=60 log=build/run/serial.log append='' cpu=max memory=256M cpus=2 machine=q35 uefi='' show=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--seconds) seconds=$2; shift 2 ;;
@@ -34,6 +35,7 @@ while [ $# -gt 0 ]; do
 	--cpu) cpu=$2; shift 2 ;;
 	--memory) memory=$2; shift 2 ;;
 	--cpus) cpus=$2; shift 2 ;;
+	--machine) machine=$2; shift 2 ;;
 	--uefi) uefi=yes; shift ;;
 	--show) show=yes; shift ;;
 	--help) usage; exit 0 ;;
@@ -68,7 +70,7 @@ fi
 
 # QEMU runs beside this shell, so that signals and the end of time reach it here.
 : > "$log"
-"$qemu" -machine "${HOLDFAST_MACHINE:-q35}" -accel "${HOLDFAST_ACCEL:-tcg}" -cpu "$cpu" -m "$memory" \
+"$qemu" -machine "$machine" -accel "${HOLDFAST_ACCEL:-tcg}" -cpu "$cpu" -m "$memory" \
 	-smp "$cpus" -display none -nodefaults -no-reboot -serial chardev:line \
 	-device isa-debug-exit,iobase=0xf4,iosize=4 "$@" < /dev/null 2> "$log.qemu" &
 pid=$!

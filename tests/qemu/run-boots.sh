@@ -36,6 +36,8 @@ no global leaves                   | 60 | --cpu max,-pge --memory 64M --cpus 2 |
 16 CPUs                            | 90 | --cpu max --memory 128M --cpus 16 | tests=cpus
 64 CPUs                            | 90 | --cpu max --memory 128M --cpus 64 | tests=cpus
 only one of four CPUs used         | 60 | --cpu max --memory 64M --cpus 4 --append cpus=1 | tests=kernel
+an old PC                          | 60 | --machine pc --cpu max --memory 128M --cpus 2 | tests
+microvm                            | 60 | --machine microvm --cpu max --memory 64M --cpus 2 | tests
 BIOS, 4 levels                     | 60 | --cpu qemu64 --memory 64M --cpus 1 | iso tests
 BIOS, 5 levels, 4 CPUs             | 90 | --cpu max --memory 256M --cpus 4 | iso tests
 UEFI, 4 levels                     | 90 | --cpu qemu64 --memory 256M --cpus 1 --uefi | iso tests

@@ -1,0 +1,97 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# monitor.sh: types into Holdfast's monitor and reads what it says. TAP; build/qemu/monitor.log.
+# One machine for all of it: each command is typed when the one before has been answered.
+set -u
+
+cd "$(dirname "$0")/../.." || exit 2
+build=${KELP_BUILD:-build}
+elf=$build/holdfast/x86_64/holdfast.elf
+log=$build/qemu/monitor.log
+keys=$build/qemu/monitor.keys
+limit=60
+mkdir -p "$build/qemu"
+rm -f "$keys"
+mkfifo "$keys"
+
+pid=
+finish() {
+	[ -n "$pid" ] && kill -9 "$pid" 2> /dev/null
+	rm -f "$keys"
+}
+trap 'finish; echo "Bail out! interrupted"; exit 130' INT TERM HUP
+
+"${QEMU:-qemu-system-x86_64}" -machine q35 -accel "${HOLDFAST_ACCEL:-tcg}" -cpu max -m 128M -smp 2 \
+	-display none -nodefaults -kernel "$elf" -append monitor \
+	-chardev stdio,id=line,signal=off -serial chardev:line < "$keys" > "$log" 2>&1 &
+pid=$!
+exec 3> "$keys"
+
+# Waits until what came since the last command has the pattern; then that is read.
+seen=0
+answer() {
+	tries=0
+	until tail -c "+$((seen + 1))" "$log" | tr -d '\r' | grep -aqE -- "$1"; do
+		tries=$((tries + 1))
+		[ $tries -lt $((limit * 20)) ] && kill -0 "$pid" 2> /dev/null || return 1
+		sleep 0.05
+	done
+}
+
+number=0 failed=0
+# check NAME KEYS PATTERN: typed as printf understands it; the answer must have the pattern.
+check() {
+	number=$((number + 1))
+	seen=$(wc -c < "$log")
+	# shellcheck disable=SC2059 # escapes are wanted
+	printf "$2" >&3
+	if answer "$3"; then
+		echo "ok $number - monitor: $1"
+	else
+		tail -c "+$((seen + 1))" "$log" | tr -d '\r' | tail -n 5 | sed 's/^/# /'
+		echo "not ok $number - monitor: $1"
+		failed=$((failed + 1))
+	fi
+}
+
+echo 1..23
+check 'comes up' '' '^Type `help`'
+check 'help' 'help\r' '^  reboot '
+check 'mem' 'mem\r' '^pages: .* managed, .* free'
+check 'map of an address that is mapped' 'map 0xffff800000001000\r' '^  physical 0x1000$'
+check 'map of one that is not' 'map 0x1000\r' 'level . .*nothing'
+check 'map of one that is no address' 'map 0x8000000000000000\r' 'no walk: '
+check 'tables of a range' 'tables 0xffffffff80200000 1m\r' 'r-x kernel global'
+check 'leaves' 'leaves\r' 'the tables of the boot .* writable and executable [1-9]'
+check 'cpus' 'cpus\r' '^    1   1  online '
+check 'flushes' 'flushes\r' '^shootdowns [0-9]+, '
+check 'peek' 'peek 0xffff800000001000 2\r' 'ffff800000001008: [0-9a-f]{16}$'
+check 'peek where nothing is' 'peek 0\r' '0000000000000000: no translation'
+check 'poke to text' 'poke 0xffff80000020f000 1\r' 'ffff80000020f000: not allowed'
+check 'test' 'test frames:\r' '# [1-9][0-9]* passed, 0 failed'
+check 'bench' 'bench\r' 'a fault, resumed  '
+check 'a typing error mended' 'leavX\177es\r' '^format x86_64'
+check 'a word put in front' 'xlp\033[H\033[3~he\r' '^  reboot '
+check 'Tab' 'flu\t\r' '^shootdowns [0-9]+, '
+check 'the line before the last' '\033[A\033[A\r' '^  reboot '
+check 'no such command' 'frobnicate\r' 'no command "frobnicate"'
+check 'reboot' 'reboot\r' '^Type `help`'
+check 'poweroff' 'poweroff\r' '^powering off'
+
+# QEMU ends by itself then, and its status says that nothing was wrong.
+tries=0
+while kill -0 "$pid" 2> /dev/null && [ $tries -lt 200 ]; do
+	tries=$((tries + 1))
+	sleep 0.05
+done
+if ! kill -0 "$pid" 2> /dev/null && wait "$pid"; then
+	echo 'ok 23 - monitor: the machine is off'
+	pid=
+else
+	echo 'not ok 23 - monitor: the machine is off'
+	failed=$((failed + 1))
+fi
+exec 3>&-
+finish
+[ "$failed" = 0 ]
