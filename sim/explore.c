@@ -342,6 +342,17 @@ static void find_races_of_waiting(struct explorer *x, const struct event *event)
 			find_races(x, t, x->thread[t].pending, false);
 }
 
+/* What would have run next races all the same: a loop that spins must not hide it. */
+static void find_races_of_cut(struct explorer *x, uint16_t enabled)
+{
+	struct op room;
+
+	if (x->reduction != EXPLORE_DPOR)
+		return;
+	for (; enabled; enabled &= (uint16_t)(enabled - 1u))
+		find_races(x, lowest(enabled), actor_op(x, lowest(enabled), &room), false);
+}
+
 /* ---- one step ---------------------------------------------------------------------------------- */
 
 /* Who may be chosen without exceeding the limit of preemptions. */
@@ -436,7 +447,8 @@ static enum end how_it_ended(struct explorer *x)
 static void check_repeats(struct explorer *x, struct node *node, const struct op *op,
 			  uint32_t choices)
 {
-	uint32_t signature = (uint32_t)op->kind << 24 ^ (uint32_t)op->location << 8 ^ op->order;
+	uint32_t signature = (uint32_t)op->kind << 24 ^ (uint32_t)op->order << 20 ^
+			     (uint32_t)(uintptr_t)op->address;
 
 	if (node->choices == 0) {
 		node->choices = (uint16_t)choices;
@@ -518,6 +530,7 @@ static bool step(struct explorer *x)
 		return false;
 	}
 	if (index == x->steps_max) {
+		find_races_of_cut(x, enabled);
 		x->end = END_CUT;
 		return false;
 	}
