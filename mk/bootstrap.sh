@@ -147,7 +147,7 @@ apt() {
 
 install_missing() {
 	if ! command -v apt-get >/dev/null; then
-		say "these tools are missing (Debian's package, what must work):$unmet"
+		say "these tools are missing (Debian's package, what must work):$(echo "$unmet" | sed "s/-@-/-VERSION-/")"
 		say "install them with your system's package manager, or build without this check:"
 		say "make BOOTSTRAP=no"
 		return 1

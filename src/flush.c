@@ -90,8 +90,8 @@ static void add_range(struct kelp_flush *flush, kelp_vaddr_t first, kelp_vaddr_t
 		join_nearest(request, first, last, stride_shift);
 		return;
 	}
-	request->range[request->count++] =
-		(struct kelp_flush_range){.first = first, .last = last, .stride_shift = stride_shift};
+	request->range[request->count++] = (struct kelp_flush_range){
+		.first = first, .last = last, .stride_shift = stride_shift};
 }
 
 static void end_run(struct kelp_flush *flush)
@@ -214,8 +214,10 @@ void kelp_flush_now(struct kelp_flush *flush)
 			   "kelp_flush: the gather is not open: begin it, and commit it once");
 	end_run(flush);
 	if (request->count > 0 || request->flags != 0) {
+		bool tables = request->flags & KELP_FLUSH_TABLES;
+
 		if (beyond_threshold(request) ||
-		    ((request->flags & KELP_FLUSH_TABLES) && flush->space->format->tables_flush_all))
+		    (tables && flush->space->format->tables_flush_all))
 			request->flags |= KELP_FLUSH_ALL;
 		kelp_flush_execute(request);
 		if (port->shootdown)

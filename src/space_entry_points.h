@@ -69,7 +69,8 @@ static void edit_of_change(struct edit *edit, struct kelp_flush *flush, struct k
 static enum kelp_status reserve(struct edit *edit)
 {
 	return kelp_pages_reserve(edit->space, edit->change,
-				  edit->tables + kelp_flush_intact_pages(edit->flush, edit->intact));
+				  edit->tables +
+					  kelp_flush_intact_pages(edit->flush, edit->intact));
 }
 
 static enum kelp_status prepare_edit(struct edit *edit, struct kelp_flush *flush,

@@ -30,7 +30,7 @@ static inline __attribute__((always_inline)) void look_down(const struct kelp_sp
 #define STEP(n)                                                                                    \
 	level = (n);                                                                               \
 	entry = load(table, F(index)(f, (n), va));                                                 \
-	if (!KELP_LIKELY(F(kind)(f, (n), entry) == KELP_ENTRY_TABLE))                                            \
+	if (!KELP_LIKELY(F(kind)(f, (n), entry) == KELP_ENTRY_TABLE))                              \
 		goto done;                                                                         \
 	if (want_denied)                                                                           \
 		denied |= F(denied)(f, (n), entry);                                                \

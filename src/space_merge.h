@@ -33,7 +33,7 @@ static enum kelp_status split_scan(struct edit *edit, const void *table, unsigne
 		} else if (is_leaf(kind)) {
 			struct cut cut = {.level = level, .entry = entry};
 			bool grouped = F(group_order)(level) > 0 && F(grouped)(f, level, entry);
-			/* A boundary inside, so that the leaf itself is at stake or only its group. */
+			/* A boundary inside: the leaf itself is at stake, or only its group. */
 			kelp_vaddr_t inside = first_of(level, va) + (F(shift)(level) > shift);
 
 			if (F(shift)(level) > shift && !can_split(edit, level, entry))

@@ -56,7 +56,8 @@ struct kelp_space_ops {
 };
 
 #ifdef KELP_SINGLE_FORMAT
-#define KELP_SPACE_OPERATION_PROTOTYPE(result, name, parameters) result kelp_space_##name parameters;
+#define KELP_SPACE_OPERATION_PROTOTYPE(result, name, parameters)                                   \
+	result kelp_space_##name parameters;
 KELP_SPACE_PRIVATE_OPERATIONS(KELP_SPACE_OPERATION_PROTOTYPE)
 #define KELP_SPACE_CALL(space, name, ...) ((void)(space), kelp_space_##name(__VA_ARGS__))
 #else

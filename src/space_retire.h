@@ -6,8 +6,8 @@
 
 /*
  * Puts a table whose translations are all gone, and every table of Kelp's own below it, onto the
- * gather's list; returns how many. The link goes into the first entry: the page's address has its low bits clear,
- * so it is an entry that hardware does not translate, in every format.
+ * gather's list; returns how many. The link goes into the first entry: the page's address has its
+ * low bits clear, so it is an entry that hardware does not translate, in every format.
  */
 static uint64_t retire_table(struct kelp_flush *flush, kelp_paddr_t page, unsigned level)
 {
