@@ -318,6 +318,7 @@ void sim_record_kill(struct sim *sim, struct sim_page *page, uint64_t slot, uint
 enum sim_step sim_look(const struct sim *sim, uint64_t va, unsigned level, uint64_t entry,
 		       struct sim_walk *walk);
 void sim_records_prune(struct sim *sim);
+uint64_t sim_flushed_everywhere(const struct sim *sim);
 void sim_slot_prune(struct sim *sim, struct sim_page *page, uint64_t slot);
 void sim_record_release(struct sim *sim, uint32_t index);
 uint32_t sim_frame_chain(const struct sim *sim, uint64_t frame, unsigned shift);

@@ -207,11 +207,32 @@ void sim_record_release(struct sim *sim, uint32_t index)
 	}
 }
 
+/* Everything of every CPU was invalidated at or after this moment. */
+uint64_t sim_flushed_everywhere(const struct sim *sim)
+{
+	uint64_t floor = SIM_FOREVER;
+
+	for (unsigned i = 0; i < sim->agents; i++) {
+		const struct sim_cpu *cpu = &sim->cpu[i];
+		uint64_t time = cpu->all_global.latest;
+
+		if (cpu->context_count == 0)
+			continue;
+		if (!cpu->device && sim->broadcast_all_global.latest > time)
+			time = sim->broadcast_all_global.latest;
+		if (time < floor)
+			floor = time;
+	}
+	return floor;
+}
+
 /* True when no CPU can hold anything that came through the record. */
-static bool dead(struct sim *sim, const struct sim_record *record)
+static bool dead(struct sim *sim, const struct sim_record *record, uint64_t flushed)
 {
 	if (record->to == SIM_FOREVER)
 		return false;
+	if (record->to <= flushed)
+		return true;
 	for (unsigned cpu = 0; cpu < sim->agents; cpu++)
 		if (sim_record_held(sim, cpu, record))
 			return false;
@@ -219,7 +240,7 @@ static bool dead(struct sim *sim, const struct sim_record *record)
 }
 
 /* Drops the records of one slot that nobody holds any more. */
-void sim_slot_prune(struct sim *sim, struct sim_page *page, uint64_t pa)
+static void prune(struct sim *sim, struct sim_page *page, uint64_t pa, uint64_t flushed)
 {
 	struct sim_slot *slot = sim_slot_find(sim, page, pa);
 	uint32_t *link;
@@ -229,7 +250,7 @@ void sim_slot_prune(struct sim *sim, struct sim_page *page, uint64_t pa)
 	for (link = &slot->records; *link != SIM_NONE;) {
 		uint32_t index = *link;
 
-		if (dead(sim, &sim->records[index])) {
+		if (dead(sim, &sim->records[index], flushed)) {
 			*link = sim->records[index].older;
 			drop(sim, index);
 		} else {
@@ -238,14 +259,21 @@ void sim_slot_prune(struct sim *sim, struct sim_page *page, uint64_t pa)
 	}
 }
 
+void sim_slot_prune(struct sim *sim, struct sim_page *page, uint64_t pa)
+{
+	prune(sim, page, pa, sim_flushed_everywhere(sim));
+}
+
 /* Drops every record that nobody holds any more, now and then. */
 void sim_records_prune(struct sim *sim)
 {
+	uint64_t flushed = sim_flushed_everywhere(sim);
+
 	for (uint32_t i = 0; i < sim->record_count; i++) {
 		uint64_t slot = sim->records[i].slot;
 
 		if (sim->records[i].live)
-			sim_slot_prune(sim, sim_page_of(sim_block_at(sim, slot), slot), slot);
+			prune(sim, sim_page_of(sim_block_at(sim, slot), slot), slot, flushed);
 	}
 	sim->prune_at = sim->records_live * 2u + 1024u;
 }

@@ -329,6 +329,20 @@ static void judge_free(struct sim *sim, unsigned cpu, struct sim_page *page, uin
 /* What the page translated until now becomes history, and no walk gets into it any more. */
 static void close_table(struct sim *sim, unsigned cpu, struct sim_page *page, uint64_t pa)
 {
+	uint64_t unlinked_at = 0;
+
+	for (uint32_t i = sim_frame_chain(sim, pa, 0); i != SIM_NONE;
+	     i = sim->records[i].next_of_frame)
+		if (sim->records[i].pointer && sim->records[i].to > unlinked_at)
+			unlinked_at = sim->records[i].to;
+	/* Every CPU dropped everything since it was unlinked: nothing of it is left anywhere. */
+	if (unlinked_at && unlinked_at <= sim_flushed_everywhere(sim)) {
+		for (unsigned i = 0; page->slots && i < 4096 / sim->width; i++) {
+			page->slots[i].from = sim->now;
+			sim_slot_prune(sim, page, pa + (uint64_t)i * sim->width);
+		}
+		return;
+	}
 	for (unsigned i = 0; i < 4096 / sim->width; i++) {
 		uint64_t slot = pa + (uint64_t)i * sim->width;
 		uint64_t value = sim_peek(sim, slot, sim->width);
