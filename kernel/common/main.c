@@ -80,6 +80,7 @@ static void say_where_we_are(void)
 
 _Noreturn static void end(bool success)
 {
+	success &= devices_stop();
 	kprintf("\nHoldfast ends: %s\n", success ? "all is well" : "something failed");
 	arch_exit_to_host(success);
 	arch_power_off();

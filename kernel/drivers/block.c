@@ -73,8 +73,7 @@ static enum block_status check(const struct block_device *device,
 	}
 	if (bytes & (device->block_size - 1u))
 		return BLOCK_ARGUMENT;
-	/* Sizes of blocks are powers of two: no division, which 32-bit machines lack here. */
-	bytes >>= (unsigned)__builtin_ctz(device->block_size);
+	bytes >>= block_shift(device->block_size);
 	return request->first > device->blocks || bytes > device->blocks - request->first
 		       ? BLOCK_RANGE : BLOCK_OK;
 }
@@ -259,7 +258,8 @@ enum block_status block_wait(struct block_device *device, struct block_request *
 	struct waiting waiting = {device, request};
 
 	/* Refused: it was never under way. Else only block_ended() changes it, under the lock. */
-	if (!device_wait(has_ended, &waiting, device->interrupts, device->patience * UINT64_C(1000)))
+	if (!device_wait(has_ended, &waiting, device->interrupts,
+			 device->patience * UINT64_C(1000)))
 		give_up(device);
 	return request->status;
 }
@@ -275,7 +275,7 @@ static enum block_status transfer(struct block_device *device, enum block_operat
 {
 	uint32_t most = (uint32_t)align_down(min_u64(PIECE_SIZE, device->segment_max),
 					     device->block_size);
-	unsigned shift = (unsigned)__builtin_ctz(device->block_size);
+	unsigned shift = block_shift(device->block_size);
 	struct block_request request[PIECES];
 	struct block_segment segment[PIECES];
 	enum block_status status = size ? BLOCK_OK : BLOCK_ARGUMENT;

@@ -99,7 +99,7 @@ bool run_disk(unsigned count, char **word)
 		return true;
 	}
 	/* At least one, at most what one wants to see at a time. */
-	blocks = max_u64(1, min_u64(blocks, SHOWN_MAX >> (unsigned)__builtin_ctz(disk->block_size)));
+	blocks = min_u64(max_u64(1, blocks), SHOWN_MAX >> block_shift(disk->block_size));
 	show_blocks(disk, first, blocks * disk->block_size);
 	return true;
 }

@@ -29,7 +29,8 @@ void devices_init(void)
 			if (virtio_type(pci) == drivers[j].type)
 				drivers[j].probe(pci);
 	if (!block_device(0))
-		kprintf("disks: none (QEMU: -drive if=none,id=d,... -device virtio-blk-pci,drive=d)\n");
+		kprintf("disks: none (QEMU: -drive if=none,id=d,... "
+			"-device virtio-blk-pci,drive=d)\n");
 	if (!random_available())
 		kprintf("random: %s\n", random_source());
 }

@@ -38,7 +38,7 @@ static struct block_device *scratch_disk(void)
 
 static uint64_t block_at(const struct block_device *disk, uint64_t byte)
 {
-	return byte >> (unsigned)__builtin_ctz(disk->block_size);
+	return byte >> block_shift(disk->block_size);
 }
 
 static void fill(kelp_paddr_t address, uint64_t size, uint64_t seed, uint64_t byte)

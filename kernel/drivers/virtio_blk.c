@@ -162,7 +162,7 @@ static bool read_geometry(struct virtio_blk *blk)
 		return false;
 	}
 	block->blocks = virtio_config64(virtio, CONFIG_CAPACITY) >>
-			((unsigned)__builtin_ctz(block->block_size) - 9u);
+			(block_shift(block->block_size) - 9u);
 	block->read_only = virtio->features & FEATURE_READ_ONLY;
 	/* One that cannot be asked to flush has no cache (V5.2.5.2). */
 	block->cached = virtio->features & FEATURE_FLUSH;
@@ -239,7 +239,7 @@ static void announce(const struct virtio_blk *blk)
 	char text[SIZE_TEXT];
 
 	kprintf("%s: %s, %llu blocks of %u bytes%s, %s, %u descriptors, %s\n", blk->virtio.name,
-		size_text(text, block->blocks << __builtin_ctz(block->block_size)),
+		size_text(text, block->blocks << block_shift(block->block_size)),
 		(unsigned long long)block->blocks, block->block_size,
 		block->read_only ? ", read-only" : "", block->cached ? "cached" : "uncached",
 		blk->queue.size, block->interrupts ? "MSI-X" : "polled");

@@ -100,7 +100,8 @@ bool virtio_queue_open(struct virtio_queue *queue, struct virtio_device *device,
 	queue->has_irq = device->interrupts && queue->irq_taken;
 	clear(queue);
 	device->queue[index] = queue;
-	return virtio_queue_attach(queue, queue->memory, queue->memory + available_offset(queue->size),
+	return virtio_queue_attach(queue, queue->memory,
+				   queue->memory + available_offset(queue->size),
 				   queue->memory + used_offset(queue->size));
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* virtio_rng: the entropy device (V5.4): one queue, and every buffer comes back with random bytes. */
+/* virtio_rng: the entropy device (V5.4): one queue; buffers come back with random bytes. */
 #include "drivers_private.h"
 
 #include <drivers/random.h>

@@ -55,7 +55,7 @@ T
 
 # A file that QEMU and the kernel make once, and that is remade when the kernel is newer.
 make_iso() {
-	[ -e "$logs/devices.iso" ] && [ "$logs/devices.iso" -nt "$elf" ] && return
+	[ -z "$(find "$logs/devices.iso" -newer "$elf" 2> /dev/null)" ] || return 0
 	kernel/mkiso.sh "$elf" "$logs/devices.iso" exit=qemu "$tests"
 }
 
@@ -72,7 +72,7 @@ boot() {
 	drive="-drive if=none,id=d,format=raw,file=$disk,cache=$cache"
 	case $arguments in DISK*) arguments="$drive${arguments#DISK}" ;; esac
 	# shellcheck disable=SC2086 # options are words
-	HOLDFAST_MACHINE=$machine tests/qemu/boot.sh $options $firmware ${words:+--append "$words"} \
+	tests/qemu/boot.sh --machine "$machine" $options $firmware ${words:+--append "$words"} \
 		--seconds 90 --log "$log" "$image" -- $arguments 2>&1
 }
 
@@ -114,7 +114,7 @@ seed=$("$scratch" seed) || exit 2
 echo "# seed of the scratch disks: $seed"
 disk=$logs/scratch.img
 truncate -s 8M "$logs/blank.img"
-table | { [ -z "$pattern" ] && cat || grep -- "$pattern"; } > "$logs/table"
+table | grep -- "$pattern" > "$logs/table"
 echo "1..$(wc -l < "$logs/table")"
 number=0 failed=0
 trap 'echo "Bail out! interrupted"; exit 130' INT TERM HUP

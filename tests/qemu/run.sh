@@ -25,7 +25,10 @@ trap : INT TERM
 status=$?
 milliseconds=$((($(date +%s%N) - start) / 1000000))
 echo
-if found=$("$scratch" check "$disk" "$seed"); then
+found='not looked at: the machine did not come to its end'
+if [ "$status" -gt 1 ]; then
+	rm -f "$disk"
+elif found=$("$scratch" check "$disk" "$seed"); then
 	echo "The disk, seen from the host: what the kernel wrote is there, nothing else was changed."
 	rm -f "$disk"
 else

@@ -108,6 +108,16 @@ struct block_device {
 	struct block_stats stats;
 };
 
+/* The power of two that the size of blocks is; cheaper than a division, which 32 bits lack here. */
+static inline unsigned block_shift(uint32_t block_size)
+{
+	unsigned shift = 9;
+
+	while (UINT32_C(1) << shift < block_size)
+		shift++;
+	return shift;
+}
+
 /* ---- for users --------------------------------------------------------------------------- */
 
 /* The nth disk; NULL behind the last. */

@@ -16,7 +16,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "registers would need 
 	static inline uint##bits##_t mmio_read##bits(const volatile void *address)                 \
 	{                                                                                          \
 		uint##bits##_t value = *(const volatile uint##bits##_t *)address;                  \
-                                                                                                   \
+												   \
 		arch_device_fence();                                                               \
 		return value;                                                                      \
 	}                                                                                          \
