@@ -40,6 +40,8 @@ void cpu_answer_calls(bool spinning)
 {
 	struct cpu *cpu = this_cpu();
 
+	if (cpu->reading)
+		return;
 	for (unsigned word = 0; word < CPUSET_WORDS; word++) {
 		unsigned long mail;
 
@@ -116,7 +118,9 @@ void cpu_main(void)
 	struct cpu *cpu = this_cpu();
 
 	arch_timer_set(UINT64_MAX);
-	__atomic_store_n(&cpu->online, true, __ATOMIC_RELEASE);
+	__atomic_store_n(&cpu->online, true, __ATOMIC_SEQ_CST);
+	/* What was cached while nobody knew that we have to be told goes. */
+	arch_switch_tables(&kernel_space);
 	cpu_idle();
 }
 

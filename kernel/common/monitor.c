@@ -5,6 +5,7 @@
 #include <acpi.h>
 #include <cpu.h>
 #include <drivers/commands.h>
+#include <drivers/devices.h>
 #include <frames.h>
 #include <irq.h>
 #include <port.h>
@@ -13,6 +14,7 @@
 #include <test.h>
 #include <thread.h>
 #include <vm.h>
+#include <zoo.h>
 
 bool monitor_number(const char *text, uint64_t *number)
 {
@@ -86,12 +88,17 @@ static bool run_map(unsigned count, char **word)
 {
 	uint64_t va;
 	kelp_paddr_t pa;
+	unsigned long flags;
+	enum kelp_status status;
 
 	if (count != 2 || !monitor_number(word[1], &va))
 		return false;
 	kprintf("0x%llx is in: %s\n", (unsigned long long)va, vm_describe(va));
 	vm_print_walk(&kernel_space, va);
-	if (kelp_space_translate(&kernel_space, va, &pa) == KELP_OK)
+	flags = vm_read_begin();
+	status = kelp_space_translate(&kernel_space, va, &pa);
+	vm_read_end(flags);
+	if (status == KELP_OK)
 		kprintf("  physical 0x%llx\n", (unsigned long long)pa);
 	return true;
 }
@@ -111,10 +118,12 @@ static bool run_tables(unsigned count, char **word)
 	uint64_t first = 0, size = 0;
 	unsigned shown = 0;
 	enum kelp_status status = KELP_OK;
+	unsigned long flags;
 
 	if (count > 3 || (count > 1 && !monitor_number(word[1], &first)) ||
 	    (count > 2 && !monitor_number(word[2], &size)))
 		return false;
+	flags = vm_read_begin();
 	if (count > 1) {
 		status = kelp_space_walk(&kernel_space, align_down(first, PAGE_SIZE),
 					 max_u64(PAGE_SIZE, align_up(size, PAGE_SIZE)),
@@ -126,6 +135,7 @@ static bool run_tables(unsigned count, char **word)
 				kernel_format.va_last[i] - kernel_format.va_first[i] + 1u,
 				KELP_WALK_RUNS, print_run, &shown);
 	}
+	vm_read_end(flags);
 	if (status != KELP_OK)
 		kprintf("%s\n", kelp_status_text(status));
 	else if (shown >= 200)
@@ -278,7 +288,12 @@ static bool run_bench(unsigned count, char **word)
 
 static bool run_dump(unsigned count, char **word)
 {
-	(void)count, (void)word;
+	bool zoo = count == 2 && !strcmp(word[1], "zoo");
+
+	if (count > 1 && !zoo)
+		return false;
+	if (zoo)
+		zoo_map();
 	arch_dump_tables();
 	return true;
 }
@@ -287,7 +302,9 @@ static bool run_poweroff(unsigned count, char **word)
 {
 	(void)count, (void)word;
 	kprintf("powering off\n");
+	(void)devices_stop();
 	arch_power_off();
+	(void)devices_restart();
 	kprintf("this machine cannot be switched off by us\n");
 	return true;
 }
@@ -296,7 +313,9 @@ static bool run_reboot(unsigned count, char **word)
 {
 	(void)count, (void)word;
 	kprintf("rebooting\n");
+	(void)devices_stop();
 	arch_reboot();
+	(void)devices_restart();
 	kprintf("this machine cannot be reset by us\n");
 	return true;
 }
@@ -317,7 +336,7 @@ const struct monitor_command monitor_commands[] = {
 	{"random", "[<bytes>]", "bytes from the entropy device", run_random},
 	{"bench", "", "times the mapping operations", run_bench},
 	{"test", "[<part of name>]", "runs the tests", run_test},
-	{"dump", "", "every leaf, as QEMU's monitor prints them", run_dump},
+	{"dump", "[zoo]", "leaves as QEMU prints them; zoo: one of each kind more", run_dump},
 	{"poweroff", "", "switches the machine off", run_poweroff},
 	{"reboot", "", "resets it", run_reboot},
 };

@@ -82,7 +82,7 @@ static void execute(void *argument)
 
 /*
  * The kernel's one root is in use on every CPU, so all of them are asked. That also waits for
- * every reader of the tables: they run with interrupts off, and answering needs them on.
+ * every reader of the tables: nobody answers inside a read section (vm_read_begin()).
  */
 static void shootdown(void *context, const struct kelp_flush_request *request)
 {

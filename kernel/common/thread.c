@@ -240,7 +240,7 @@ void preempt_at_interrupt_end(void)
 	if (!current_thread()->preempt_off) {
 		schedule(true);
 	} else if (cpu->slice_end == NEVER) {
-		/* preempt_enable() does it, unless that is called with interrupts off: ask again. */
+		/* preempt_enable() does it, or, called with interrupts off, not: ask again. */
 		start_slice(cpu);
 		program_timer(cpu);
 	}

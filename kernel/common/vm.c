@@ -3,6 +3,7 @@
 #include <vm.h>
 
 #include <arch.h>
+#include <cpu.h>
 #include <frames.h>
 #include <lock.h>
 #include <port.h>
@@ -114,6 +115,20 @@ void vm_init(const struct boot_info *info)
 	build(info);
 	arch_switch_tables(&kernel_space);
 	arch_protect_cpu();
+}
+
+unsigned long vm_read_begin(void)
+{
+	unsigned long flags = arch_irq_save();
+
+	this_cpu()->reading++;
+	return flags;
+}
+
+void vm_read_end(unsigned long flags)
+{
+	this_cpu()->reading--;
+	arch_irq_restore(flags);
 }
 
 /* ---- the window -------------------------------------------------------------------------- */

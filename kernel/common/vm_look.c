@@ -47,6 +47,8 @@ void vm_census(const struct kelp_space *space, struct vm_census *census)
 {
 	const struct kelp_format *format = space->format;
 
+	unsigned long flags = vm_read_begin();
+
 	*census = (struct vm_census){.tables = 1};
 	for (unsigned i = 0; i < format->va_ranges; i++) {
 		enum kelp_status status =
@@ -57,6 +59,7 @@ void vm_census(const struct kelp_space *space, struct vm_census *census)
 		if (status != KELP_OK)
 			panic("the tables cannot be walked: %s", kelp_status_text(status));
 	}
+	vm_read_end(flags);
 }
 
 const char *vm_describe(kelp_vaddr_t va)
@@ -113,10 +116,12 @@ static enum kelp_visit print_level(void *context, const struct kelp_mapping *map
 
 void vm_print_walk(const struct kelp_space *space, kelp_vaddr_t va)
 {
+	unsigned long flags = vm_read_begin();
 	enum kelp_status status = kelp_space_walk(
 		space, align_down(va, PAGE_SIZE), PAGE_SIZE,
 		KELP_WALK_TABLES | KELP_WALK_HOLES, print_level, (void *)(uintptr_t)space);
 
+	vm_read_end(flags);
 	if (status != KELP_OK)
 		kprintf("    no walk: %s\n", kelp_status_text(status));
 }

@@ -44,6 +44,7 @@ struct cpu {
 	unsigned index;
 	uint32_t hardware_id;
 	bool online;
+	unsigned reading; /* inside a read section of the tables: no shootdown is answered */
 
 	/* Mail: bit n set = CPU n's `call` is for us. */
 	struct cpuset mail cache_aligned;
@@ -84,7 +85,10 @@ _Noreturn void cpu_main(void);
  */
 unsigned cpus_call(void (*function)(void *argument), void *argument);
 
-/* Interrupts are off: answers what other CPUs asked. From the interrupt and from spinning. */
+/*
+ * Interrupts are off: answers what other CPUs asked. From the interrupt, and from spinning, where
+ * nothing is answered inside a read section: see vm_read_begin().
+ */
 void cpu_answer_calls(bool spinning);
 void cpu_interrupted(void);
 

@@ -31,6 +31,15 @@ extern struct kelp_space boot_space;
  */
 void vm_init(const struct boot_info *info);
 
+/*
+ * A read section: between the two calls every table that a lock-free lookup finds stays a table.
+ * Interrupts are off, and the CPU answers no shootdown, not even while it spins for a lock; so
+ * no commit that unlinked a table completes meanwhile. Inside, take only locks whose holders
+ * never commit (the console's), and do not commit.
+ */
+unsigned long vm_read_begin(void);
+void vm_read_end(unsigned long flags);
+
 /* Counts of leaves by size, and of tables, in a space: for people and reports. */
 struct vm_census {
 	uint64_t leaves[KELP_LEVELS_MAX];

@@ -70,7 +70,7 @@ void clock_init(void)
 
 	if (stated_by_cpuid())
 		return;
-	/* A delay only lengthens a measurement: the shortest is right, once another agrees with it. */
+	/* A delay only lengthens it: the shortest is right, once another agrees with it. */
 	for (unsigned i = 0; i < MEASUREMENTS_MAX; i++) {
 		uint64_t ticks = measure(PIT_HZ / 200u), shorter = min_u64(best, ticks);
 		bool agree = max_u64(best, ticks) - shorter < shorter >> 10;

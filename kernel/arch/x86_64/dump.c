@@ -19,7 +19,10 @@ static char flag(const struct kelp_mapping *m, kelp_attr_t attribute, char lette
 	return m->attributes & attribute ? letter : '-';
 }
 
-/* `info tlb` prints each leaf's own entry; index 0 to 7 of the PAT is PWT, PCD, PAT. */
+/*
+ * `info tlb` prints the bits of each leaf's own entry: P for a large leaf, C and T for PCD and
+ * PWT, the low bits of the index into the PAT. The PAT bit itself it leaves out.
+ */
 static enum kelp_visit dump_leaf(void *context, const struct kelp_mapping *m)
 {
 	unsigned type = (m->attributes & KELP_ATTR_TYPE_MASK) >> KELP_ATTR_TYPE_SHIFT;
@@ -30,7 +33,7 @@ static enum kelp_visit dump_leaf(void *context, const struct kelp_mapping *m)
 		return KELP_VISIT_CONTINUE;
 	kprintf("dump tlb %016llx: %016llx %c%c%c%c%c%c%c%c%c\n", (unsigned long long)m->va,
 		(unsigned long long)m->pa, m->attributes & KELP_ATTR_EXEC ? '-' : 'X',
-		flag(m, KELP_ATTR_GLOBAL, 'G'), m->level || index & 4u ? 'P' : '-',
+		flag(m, KELP_ATTR_GLOBAL, 'G'), m->level ? 'P' : '-',
 		flag(m, KELP_ATTR_DIRTY, 'D'), flag(m, KELP_ATTR_ACCESSED, 'A'),
 		index & 2u ? 'C' : '-', index & 1u ? 'T' : '-', flag(m, KELP_ATTR_USER, 'U'),
 		flag(m, KELP_ATTR_WRITE, 'W'));
@@ -78,6 +81,8 @@ static enum kelp_visit dump_translations(void *context, const struct kelp_mappin
 
 static void walk_all(uint32_t flags, kelp_visitor_t *visitor, void *context)
 {
+	unsigned long section = vm_read_begin();
+
 	for (unsigned i = 0; i < kernel_format.va_ranges; i++) {
 		kelp_vaddr_t first = kernel_format.va_first[i];
 
@@ -85,6 +90,7 @@ static void walk_all(uint32_t flags, kelp_visitor_t *visitor, void *context)
 				    flags, visitor, context) != KELP_OK)
 			panic("the tables cannot be walked");
 	}
+	vm_read_end(section);
 }
 
 void arch_dump_tables(void)

@@ -86,8 +86,9 @@ void arch_init_interrupts(void)
 	mask_legacy();
 	clock_init();
 	apic_init_boot();
-	kprintf("clock: %llu MHz, %s; %s\n", (unsigned long long)(arch_ticks_per_second() / 1000000u),
-		clock_source(), apic_mode());
+	kprintf("clock: %llu MHz, %s; %s\n",
+		(unsigned long long)(arch_ticks_per_second() / 1000000u), clock_source(),
+		apic_mode());
 	arch_irq_enable();
 	serial_enable_input();
 }
