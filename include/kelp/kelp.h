@@ -5,6 +5,7 @@
 
 #include <kelp/copywin.h>
 #include <kelp/directmap.h>
+#include <kelp/fixmap.h>
 #include <kelp/flush.h>
 #include <kelp/format.h>
 #include <kelp/port.h>

@@ -30,6 +30,7 @@ struct reach {
 	struct test_port *port;
 	struct kelp_space space;
 	struct judge judge;
+	bool unjudged;
 	struct raw_list saved;
 	struct reach_frame frames[64];
 	unsigned frame_count;
@@ -46,6 +47,9 @@ struct reach {
 void reach_begin(struct reach *reach, struct bare *bare);
 /* Destroys the space and checks that every page is back. */
 void reach_end(struct reach *reach);
+
+/* For tests with several spaces on one port: the judge knows of one. */
+void reach_dismiss_judge(struct reach *reach);
 
 /* Looks at the tables; then everything must be flushed. */
 void reach_settled(struct reach *reach);
