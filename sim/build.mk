@@ -10,7 +10,8 @@ SIM_MACHINE_SOURCES := $(addprefix sim/,cache.c cpu.c invalidate.c judge.c memor
 	tables.c trace.c verdict.c walk_x86.c walk_arm64.c walk_riscv.c walk_fake.c)
 SIM_SOURCES := $(SIM_MACHINE_SOURCES) sim/kelp_port.c
 SIM_TESTS := $(sort $(wildcard tests/sim/*.c))
-SIM_PROGRAM_SOURCES := $(sort $(wildcard tests/sim/programs/*.c tests/sim/support/*.c examples/simulated/pages.c))
+SIM_PROGRAM_SOURCES := $(sort $(wildcard tests/sim/programs/*.c tests/sim/support/*.c \
+	examples/simulated/pages.c examples/simulated/harness.c))
 
 define sim
 SIM_FLAGS_$(1) := -Isim $(INCLUDES) -g $(3) $(4)
@@ -37,3 +38,25 @@ $(eval $(call sim,release,$(CLANG),-O2))
 $(eval $(call sim,clang,$(CLANG),-O2,$(CHECKED)))
 $(eval $(call sim,gcc,$(GCC),-O2,$(CHECKED)))
 $(eval $(call sim,asan,$(CLANG),-O1 $(SANITIZE_ADDRESS),$(CHECKED)))
+
+# What people run: the example, and how fast the machine judges.
+SIM_EXAMPLE := $(BUILD)/release/examples/simulated
+SIM_BENCH := $(BUILD)/release/sim-bench
+
+$(SIM_EXAMPLE): $(BUILD)/release/sim/examples/simulated/main.o $(BUILD)/release/libkelp-sim.a
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(SIM_FLAGS_release) $^ -o $@
+
+$(SIM_BENCH): $(BUILD)/release/sim/sim/bench.o $(BUILD)/release/libkelp-sim.a
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(SIM_FLAGS_release) $^ -o $@
+
+example-simulated: $(SIM_EXAMPLE) ## Page-table code that is not Kelp's on the simulated machine
+	@$(SIM_EXAMPLE) || true
+
+bench-sim: $(SIM_BENCH) ## How fast the simulated machine judges: a table and build/bench-sim.json
+	@$(SIM_BENCH) --json $(BUILD)/bench-sim.json
+
+.PHONY: example-simulated bench-sim
