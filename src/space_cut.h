@@ -197,7 +197,7 @@ static void split_leaf(struct edit *edit, const struct cut *cut, kelp_vaddr_t va
 		if (!swap(cut->table, cut->index, &entry, pointer))
 			continue;
 		if (valid)
-			gather_leaf(edit, level, va, entry);
+			gather_split(edit, level, va, entry);
 		else
 			gather_made_valid(edit, first_of(level, va), last_of(level, va), level,
 					  KELP_FLUSH_TABLES);

@@ -466,7 +466,7 @@ static void map_below(struct edit *edit, void *table, unsigned level, kelp_vaddr
 			store(table, index, 0);
 			break_entry(edit, level, va, entry);
 		} else if (kind == KELP_ENTRY_LEAF) {
-			gather_leaf(edit, level, va, entry);
+			gather_split(edit, level, va, entry);
 		}
 		store(table, index, pointer);
 	} else {

@@ -202,13 +202,28 @@ static void edit_begin(struct edit *edit, struct kelp_flush *flush, struct kelp_
 	};
 }
 
-/* A valid entry changed: its translation may be cached. */
-static void gather_leaf(struct edit *edit, unsigned level, kelp_vaddr_t va, uint64_t old)
+/* The translation of a valid leaf may be cached, by leaves of 2^stride_shift bytes. */
+static void gather_strides(struct edit *edit, unsigned level, kelp_vaddr_t va, uint64_t old,
+			   unsigned stride_shift)
 {
 	uint32_t flags = F(is_global)(edit->format, level, old) ? KELP_FLUSH_GLOBAL : 0;
 	kelp_vaddr_t first = first_of(level, va);
 
-	kelp_flush_add(edit->flush, first, first + (span(level) - 1u), F(shift)(level), flags);
+	kelp_flush_add(edit->flush, first, first + (span(level) - 1u), stride_shift, flags);
+}
+
+/* A valid leaf changed into another, or is gone. */
+static void gather_leaf(struct edit *edit, unsigned level, kelp_vaddr_t va, uint64_t old)
+{
+	gather_strides(edit, level, va, old, F(shift)(level));
+}
+
+/* A valid leaf became a table: pieces of it may be cached. */
+static void gather_split(struct edit *edit, unsigned level, kelp_vaddr_t va, uint64_t old)
+{
+	bool pages = edit->format->split_flushes_pages;
+
+	gather_strides(edit, level, va, old, F(shift)(pages ? 0 : level));
 }
 
 /* An entry that was not valid became so: matters where that may be cached too. */

@@ -34,6 +34,7 @@ enum kelp_status kelp_x86_64_format_init(struct kelp_format *format,
 		.bbm_level = 2,
 		.hardware_accessed = true,
 		.hardware_dirty = true,
+		.split_flushes_pages = true,
 		.leaf_sizes = UINT64_C(1) << 12 | UINT64_C(1) << 21,
 		.attr_mask = KELP_ATTR_READ | KELP_ATTR_WRITE | KELP_ATTR_EXEC | KELP_ATTR_USER |
 			     KELP_ATTR_GLOBAL | KELP_ATTR_ACCESSED | KELP_ATTR_DIRTY |

@@ -91,6 +91,11 @@ struct kelp_format {
 	bool caches_invalid;
 	/* Invalidating one address does not reach table pointers: their change needs all of it. */
 	bool tables_flush_all;
+	/*
+	 * Invalidating one address drops the large leaf that maps it NOW. What is cached of a large
+	 * leaf that became a table goes page by page only (SDM 4.10.4.1).
+	 */
+	bool split_flushes_pages;
 	/* The CPU holds the root's entries in registers: changing one needs a reload. */
 	bool root_in_registers;
 	/* Hardware sets the accessed (dirty) bit by itself, at any time. */

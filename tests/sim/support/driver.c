@@ -34,7 +34,7 @@ bool driver_begin(struct driver *d, const struct kelp_format *format, uint64_t s
 	config.policy.allow_type_aliases = true;
 	/* As strictly as the SDM can be read: what is left of a split leaf goes piece by piece. */
 	config.policy.invlpg_reaches_former_leaf = false;
-	config.policy.invalidate_reaches_group = !getenv("SIM_STRICT_GROUPS");
+	config.policy.invalidate_reaches_group = false;
 	d->breaks = config.arch == SIM_ARM64 || config.arch == SIM_FAKE;
 	d->sim = sim_create(&config);
 	if (!d->sim)
