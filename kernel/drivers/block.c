@@ -198,6 +198,7 @@ void block_interrupt(struct block_device *device)
 	unsigned long flags = spin_lock_irqsave(&device->lock);
 	bool due = reap_and_feed(device);
 
+	device->stats.interrupts++;
 	spin_unlock_irqrestore(&device->lock, flags);
 	if (due)
 		device->driver->notify(device);

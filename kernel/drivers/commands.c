@@ -55,9 +55,10 @@ static void print_disk(unsigned index, const struct block_device *disk)
 		(unsigned long long)disk->stats.reads, size_text(a, disk->stats.bytes_read),
 		(unsigned long long)disk->stats.writes, size_text(b, disk->stats.bytes_written),
 		(unsigned long long)disk->stats.flushes, (unsigned long long)disk->stats.failures);
-	kprintf("    under way %u, at most %u at a time; had to wait for room %llu\n",
+	kprintf("    under way %u, at most %u at a time; had to wait for room %llu, interrupts %llu\n",
 		disk->in_flight, disk->stats.most_in_flight,
-		(unsigned long long)disk->stats.waited_for_room);
+		(unsigned long long)disk->stats.waited_for_room,
+		(unsigned long long)disk->stats.interrupts);
 }
 
 static void show_blocks(struct block_device *disk, uint64_t first, uint64_t size)

@@ -4,8 +4,7 @@
 
 #include <thread.h>
 
-/* How long a lost interrupt goes unnoticed. */
-#define LOOK_MICROSECONDS 50000u
+uint64_t device_look_microseconds = 50000;
 
 bool device_may_sleep(void)
 {
@@ -17,7 +16,7 @@ bool device_wait(bool (*done)(void *context), void *context, bool interrupts,
 		 uint64_t microseconds)
 {
 	uint64_t end = arch_ticks() + microseconds_to_ticks(microseconds);
-	uint64_t look = microseconds_to_ticks(LOOK_MICROSECONDS);
+	uint64_t look = microseconds_to_ticks(device_look_microseconds);
 	bool sleep = device_may_sleep();
 
 	while (!done(context)) {

@@ -83,6 +83,7 @@ struct block_stats {
 	uint64_t reads, writes, flushes, failures;
 	uint64_t bytes_read, bytes_written;
 	uint64_t waited_for_room; /* requests that did not fit at once */
+	uint64_t interrupts;
 	uint32_t most_in_flight;
 };
 

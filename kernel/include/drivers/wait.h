@@ -18,6 +18,9 @@ bool device_may_sleep(void);
 bool device_wait(bool (*done)(void *context), void *context, bool interrupts,
 		 uint64_t microseconds);
 
+/* How long a lost interrupt goes unnoticed; a test makes it long, to see that none is lost. */
+extern uint64_t device_look_microseconds;
+
 /* A lock that may be held while one waits for the device; first come, first served. */
 struct device_lock {
 	struct spinlock guard;
