@@ -167,23 +167,10 @@ static void split_leaf(struct edit *edit, const struct cut *cut, kelp_vaddr_t va
 	/* Hardware may set accessed or dirty between the load and the swap: then once more. */
 	while (F(kind)(f, level, entry) != KELP_ENTRY_TABLE) {
 		uint64_t child = F(child)(f, level, entry);
-		uint64_t bits = F(strip)(f, level - 1, child);
-		kelp_paddr_t frame = F(address)(f, level - 1, child);
-		uint64_t step = F(entry)(f, level - 1, bits, frame + span(level - 1)) - child;
-		uint64_t final = F(entry)(f, level - 1, bits,
-					  frame + (uint64_t)(count - 1u) * span(level - 1));
 		bool valid = F(kind)(f, level, entry) == KELP_ENTRY_LEAF;
 
-		/* Where the address is scattered over the entry, equal steps may not do. */
-		if (child + step * (count - 1u) == final)
-			kelp_entry_fill(table, 0, count, child, step, sizeof(slot_t));
-		else
-			for (unsigned i = 0; i < count; i++)
-				kelp_entry_fill(table, i, 1,
-						F(entry)(f, level - 1, bits,
-							 frame + i * span(level - 1)),
-						0, sizeof(slot_t));
-
+		fill_run(f, table, level - 1, 0, count, F(strip)(f, level - 1, child),
+			 F(address)(f, level - 1, child));
 		if (valid && !F(can_replace)(f, level, entry, pointer)) {
 			if (!swap(cut->table, cut->index, &entry, broken(edit, level, entry, va)))
 				continue;
@@ -191,7 +178,6 @@ static void split_leaf(struct edit *edit, const struct cut *cut, kelp_vaddr_t va
 			store(cut->table, cut->index, pointer);
 			gather_made_valid(edit, first_of(level, va), last_of(level, va), level,
 					  KELP_FLUSH_TABLES);
-			gather_root(edit, level);
 			return;
 		}
 		if (!swap(cut->table, cut->index, &entry, pointer))
@@ -201,7 +187,6 @@ static void split_leaf(struct edit *edit, const struct cut *cut, kelp_vaddr_t va
 		else
 			gather_made_valid(edit, first_of(level, va), last_of(level, va), level,
 					  KELP_FLUSH_TABLES);
-		gather_root(edit, level);
 		return;
 	}
 	/* Another writer, on the other side of the boundary, split it first. */

@@ -322,18 +322,11 @@ static void fill_leaves(const struct edit *edit, void *table, unsigned level, ke
 {
 	unsigned index = F(index)(edit->format, level, va);
 	unsigned count = (unsigned)((last - va) >> F(shift)(level)) + 1u;
-	uint64_t entry = F(entry)(edit->format, level, edit->bits[level], va + edit->delta);
 
-	if (!(F(group_order)(level) > 0 && (edit->groupable >> level & 1u)) && count > 1) {
-		uint64_t step = F(entry)(edit->format, level, edit->bits[level],
-					 va + span(level) + edit->delta) - entry;
-		uint64_t final = F(entry)(edit->format, level, edit->bits[level],
-					  first_of(level, last) + edit->delta);
-
-		if (entry + step * (count - 1u) == final) {
-			kelp_entry_fill(table, index, count, entry, step, sizeof(slot_t));
-			return;
-		}
+	if (F(group_order)(level) == 0 || !(edit->groupable >> level & 1u)) {
+		fill_run(edit->format, table, level, index, count, edit->bits[level],
+			 va + edit->delta);
+		return;
 	}
 	for (unsigned i = 0; i < count; i++)
 		kelp_entry_fill(table, index + i, 1,

@@ -139,6 +139,28 @@ static inline uint64_t alone(const struct kelp_format *f, unsigned level, uint64
 }
 
 /*
+ * Fills `count` entries of a table that is not published yet with consecutive leaves from
+ * `frame` on. Where the format scatters the address over the entry, equal steps may not do; that
+ * the last one comes out right shows that they all do.
+ */
+static void fill_run(const struct kelp_format *f, void *table, unsigned level, unsigned index,
+		     unsigned count, uint64_t bits, kelp_paddr_t frame)
+{
+	uint64_t first = F(entry)(f, level, bits, frame);
+	uint64_t step = F(entry)(f, level, bits, frame + span(level)) - first;
+	uint64_t final = F(entry)(f, level, bits, frame + (uint64_t)(count - 1u) * span(level));
+
+	if (first + step * (count - 1u) == final) {
+		kelp_entry_fill(table, index, count, first, step, sizeof(slot_t));
+		return;
+	}
+	for (unsigned i = 0; i < count; i++)
+		kelp_entry_fill(table, index + i, 1,
+				F(entry)(f, level, bits, frame + i * span(level)), 0,
+				sizeof(slot_t));
+}
+
+/*
  * A run of attribute changes meets few different entries: what the last one became. `flip` turns
  * an ungrouped entry into its new form, because a format packs an address the same way whatever
  * the attributes, or inverts all of it.

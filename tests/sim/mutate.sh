@@ -1,87 +1,106 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# mutate.sh [SITE]   prints TAP
+# The library with one flush removed, at each site in turn: the oracle must see it. Each mutant is
+# the library's sources with one call made a no-op (or one flag made 0), linked with the simulator
+# and run on formats of every kind until a run fails.
 #
-# Does the oracle see every forgotten flush? Each place where the library gathers, flushes, tells
-# other CPUs, waits for readers or publishes is muted in turn, in a copy of the sources, and the
-# library's run on the simulated machine must fail. A place that can be muted unseen is either
-# not needed or not tested, and is a failure here.
+#	tests/sim/mutate.sh BUILD [SITE]     prints TAP; SITE: only that one
 #
-# With SITE (file:line, as printed) only that one, and the run's last words are shown.
-set -eu
+# A mutant that survives is named with its file and line.
+set -u
+build=${1:?usage: tests/sim/mutate.sh BUILD [SITE]}
+only=${2:-}
+work=$build/mutants
+formats="x86_64-4level riscv64-sv48 arm64-4k-48-low fake-caches-invalid fake-bbm0 x86_pae
+	fake arm64-16k-47-low riscv64-sv39-svnapot-svadu fake-registers x86_two_level"
+CLANG=${CLANG:-clang}
 
-BUILD=${KELP_BUILD:-build}
-CC=${CLANG:-clang}
-ONLY=${1:-}
-WORK=$BUILD/mutants
-ARCHIVE=$BUILD/release/libkelp-sim.a
-PROGRAM=$BUILD/release/sim/tests/sim/library.o
-FLAGS='-std=gnu11 -O1 -w -D_GNU_SOURCE -Isim -Iinclude -Iport/hosted -I.'
-
-# What is muted: calls of these, wherever they are not defined.
-CALLS='gather_leaf|gather_table|gather_made_valid|gather_root|break_entry|note_global|end_run'
-CALLS="$CALLS|kelp_flush_add|kelp_flush_begin_run|kelp_flush_now|kelp_flush_note_unlink"
-CALLS="$CALLS|kelp_hw_invalidate_page|kelp_hw_invalidate_all|kelp_hw_published"
-CALLS="$CALLS|port->shootdown|port->wait_for_readers"
-
+# Sites: FILE LINE WORD REPLACEMENT
 sites() {
-	grep -nE "(^|[^a-z_])($CALLS)\(" src/*.h src/*.c |
-		grep -vE ':(static|void|enum|bool|uint32_t|uint64_t) ' | grep -vE ':[0-9]+: \*' |
-		grep -vE '^src/(entry|flush|pages|space_ops)\.h:' | cut -d: -f1,2
+	grep -n 'kelp_flush_add(' src/*.h src/space.c | grep -v 'void kelp_flush_add' |
+		sed 's/^\([^:]*\):\([0-9]*\):.*/\1 \2 kelp_flush_add( mutant_flush_add(/'
+	grep -nE 'gather[a-z_]*\(' src/space_*.h | grep -vE 'static|^[^:]*:[0-9]*: \*|/\*' |
+		grep ';$' | sed 's/^\([^:]*\):\([0-9]*\):.*/\1 \2 - -/'
+	grep -n 'kelp_hw_invalidate_\(all\|page\)(' src/flush.c |
+		sed 's/^\([^:]*\):\([0-9]*\):.*(.*/\1 \2 kelp_hw_invalidate_ mutant_invalidate_/'
+	grep -n 'port->shootdown(' src/flush.c |
+		sed 's/^\([^:]*\):\([0-9]*\):.*/\1 \2 - -/'
+	grep -n 'kelp_hw_published();' src/*.h src/*.c |
+		sed 's/^\([^:]*\):\([0-9]*\):.*/\1 \2 - -/'
+	grep -nE '[ (|,]KELP_FLUSH_TABLES' src/space_*.h |
+		sed 's/^\([^:]*\):\([0-9]*\):.*/\1 \2 KELP_FLUSH_TABLES 0/'
 }
 
-# mutate FILE LINE DIRECTORY: the copy, with the first such call of that line muted. The macro
-# takes the call's arguments and leaves a value that also a return statement can use.
-mutate() {
-	rm -rf "$3"
-	mkdir -p "$3/arch"
-	cp -r src "$3/"
-	cp -r arch "$3/"
-	awk -v line="$2" -v calls="($CALLS)[(]" '
-		NR == 1 { print "#define kelp_muted(...) KELP_OK"; }
-		NR == line { sub(calls, "kelp_muted(") }
-		{ print }' "$1" > "$3/$1"
+mkdir -p "$work"
+cat > "$work/mutant.h" <<'END'
+#include <kelp/space.h>
+static inline void mutant_flush_add(struct kelp_flush *f, kelp_vaddr_t a, kelp_vaddr_t b,
+				    uint32_t s, uint32_t x)
+{
+	(void)f, (void)a, (void)b, (void)s, (void)x;
+}
+static inline void mutant_invalidate_all(const struct kelp_space *s, uint32_t x)
+{
+	(void)s, (void)x;
+}
+static inline void mutant_invalidate_page(const struct kelp_space *s, kelp_vaddr_t a, unsigned b,
+					  uint32_t x)
+{
+	(void)s, (void)a, (void)b, (void)x;
+}
+END
+
+make_mutant() { # FILE LINE WORD REPLACEMENT
+	rm -rf "$work/tree" && mkdir -p "$work/tree" && cp -r src arch "$work/tree/" || return 1
+	if [ "$3" = - ]; then
+		sed -i "$2s/^\([[:space:]]*\).*/\1;/" "$work/tree/$1"
+	else
+		sed -i "$2s/$3/$4/" "$work/tree/$1"
+	fi
+	cmp -s "$1" "$work/tree/$1" && return 1
+	sources=$(cd "$work/tree" && ls src/*.c arch/*/*.c)
+	rm -f "$work"/*.o
+	for source in $sources; do
+		printf '%s\n' "$source"
+	done | xargs -P 2 -I{} sh -c 'name=$(echo {} | tr / _); '"$CLANG"' -std=gnu11 -O1 -w \
+		-DKELP_DEBUG=1 -D_GNU_SOURCE -include "'"$work"'/mutant.h" -Isim -Iinclude \
+		-I"'"$work"'/tree" -I. -c "'"$work"'/tree/{}" -o "'"$work"'/$name.o"' || return 1
+	"$CLANG" "$build/clang/sim/tests/sim/library.o" "$work"/*.o "$build/clang/libkelp-sim.a" \
+		-lcmocka -o "$work/library" 2> "$work/link.log"
 }
 
-build() {
-	for source in "$1"/src/*.c "$1"/arch/*/*.c; do
-		object=$1/$(echo "${source#"$1"/}" | tr / _).o
-		$CC $FLAGS -I"$1/src" -c "$source" -o "$object" || return 1
+# Prints the first format, seed and verdict with which the mutant is caught.
+caught_by() {
+	for seed in 1 2 3 4; do
+		for format in $formats; do
+			timeout 60 "$work/library" "$format" "$seed" 250 > "$work/run.log" 2>&1 &&
+				continue
+			verdict=$(sed -n 's/^sim: \(SIM_[A-Z_]*\).*/\1/p' "$work/run.log" | head -n 1)
+			echo "$format, seed $seed: ${verdict:-$(tail -n 1 "$work/run.log" | cut -c1-60)}"
+			return 0
+		done
 	done
-	$CC "$PROGRAM" "$1"/*.o "$ARCHIVE" -lcmocka -lpthread -o "$1/library" || return 1
+	return 1
 }
 
-if [ ! -f "$ARCHIVE" ] || [ ! -f "$PROGRAM" ]; then
-	echo "Bail out! build $ARCHIVE and $PROGRAM first: make soak does"
-	exit 1
-fi
-
-list=${ONLY:-$(sites)}
-echo "1..$(echo "$list" | wc -l)"
+sites | sort -u > "$work/sites"
 number=0
-missed=0
-for site in $list; do
+failed=0
+while read -r file line word replacement; do
 	number=$((number + 1))
-	file=${site%:*}
-	line=${site##*:}
-	text=$(sed -n "${line}p" "$file" | sed 's/^[[:space:]]*//')
-	directory=$WORK/$(echo "$site" | tr '/:.' '___')
-	mutate "$file" "$line" "$directory"
-	if ! build "$directory" > "$directory/build.log" 2>&1; then
-		echo "not ok $number - $site $text: does not build: $directory/build.log"
-		missed=$((missed + 1))
+	[ -n "$only" ] && [ "$only" != "$number" ] && continue
+	text=$(sed -n "${line}s/^[[:space:]]*//p" "$file")
+	if ! make_mutant "$file" "$line" "$word" "$replacement"; then
+		echo "ok $number - $file:$line # SKIP does not build without: $text"
 		continue
 	fi
-	if timeout 300 "$directory/library" > "$directory/run.log" 2>&1; then
-		echo "not ok $number - $site $text: muted, and nothing noticed"
-		missed=$((missed + 1))
+	if by=$(caught_by); then
+		echo "ok $number - $file:$line without '$text' ($by)"
 	else
-		words=$(grep -am1 -E 'VERDICT|verdict|seed [0-9]+:' "$directory/run.log" || true)
-		echo "ok $number - $site $text # ${words:-a crash}"
-		[ -n "$ONLY" ] && tail -40 "$directory/run.log"
-		rm -rf "$directory"
+		echo "not ok $number - $file:$line without '$text' is not noticed"
+		failed=$((failed + 1))
 	fi
-done
-echo "# $((number - missed)) of $number muted places were noticed"
-[ "$missed" = 0 ]
+done < "$work/sites"
+echo "1..$number"
+[ "$failed" = 0 ]
