@@ -9,10 +9,12 @@
 #   all        every device test passes, and none is skipped but those named by skips=
 #   skips=N    exactly N are skipped
 #   disk       what the kernel wrote is on the scratch disk, and nothing else was changed
+#   order      it was flushed before the kernel said that it was there (with LOGGED)
 #   off        the machine switches itself off, without a verdict
 #   says=TEXT  the log contains TEXT (_ for blanks)
 #   iso, uefi  through GRUB from a CD image, by BIOS or UEFI, instead of directly
-# DISK stands for the scratch disk as a QEMU drive with the id d.
+# DISK stands for the scratch disk as a QEMU drive with the id d; LOGGED for the same with a log of all
+# writes and flushes.
 # With a pattern only the boots whose name contains it.
 set -u
 
@@ -40,6 +42,7 @@ behind bridges       | q35 | --cpus 2              | $tests | DISK -device pcie-
 blocks of 4096       | q35 | --cpus 2              | $tests | DISK -device virtio-blk-pci,drive=d,logical_block_size=4096,physical_block_size=4096 -device virtio-rng-pci | all,disk,says=4096_blocks_of_4096_bytes
 a short queue        | q35 | --cpus 2              | $tests | DISK -device virtio-blk-pci,drive=d,queue-size=16 -device virtio-rng-pci | all,disk,says=16_descriptors
 a disk without cache | q35 | --cpus 2              | $tests | DISK -device virtio-blk-pci,drive=d,config-wce=off,write-cache=off -device virtio-rng-pci | all,disk
+order of flushes     | q35 | --cpus 2              | $tests | LOGGED -device virtio-blk-pci,drive=d -device virtio-rng-pci | all,disk,order
 several functions    | q35 | --cpus 2              | $tests | DISK -device virtio-blk-pci,drive=d,addr=5.0,multifunction=on -device virtio-rng-pci,addr=5.7 | all,disk,says=00:05.7
 BIOS                 | q35 | --cpus 2              | iso | DISK -device virtio-blk-pci,drive=d -device virtio-rng-pci | all,disk
 UEFI                 | q35 | --cpus 2              | iso | DISK -device virtio-blk-pci,drive=d -device virtio-rng-pci | uefi,all,disk
@@ -70,7 +73,13 @@ boot() {
 	cache=unsafe
 	case $arguments in *write-cache=off*) cache=writethrough ;; esac
 	drive="-drive if=none,id=d,format=raw,file=$disk,cache=$cache"
-	case $arguments in DISK*) arguments="$drive${arguments#DISK}" ;; esac
+	logged="-blockdev file,node-name=f,filename=$disk,cache.no-flush=on
+		-blockdev file,node-name=w,filename=$logs/writes.log,cache.no-flush=on
+		-blockdev blklogwrites,node-name=d,file=f,log=w"
+	case $arguments in
+	DISK*) arguments="$drive${arguments#DISK}" ;;
+	LOGGED*) arguments="$logged${arguments#LOGGED}" ;;
+	esac
 	# shellcheck disable=SC2086 # options are words
 	tests/qemu/boot.sh --machine "$machine" $options $firmware ${words:+--append "$words"} \
 		--seconds 90 --log "$log" "$image" -- $arguments 2>&1
@@ -102,6 +111,7 @@ judge() {
 	esac
 	case ,$expected, in *,all,*) count ;; esac
 	case ,$expected, in *,disk,*) "$scratch" check "$disk" "$seed" ;; esac
+	case ,$expected, in *,order,*) "$scratch" order "$logs/writes.log" ;; esac
 	echo "$expected" | tr , '\n' | sed -n 's/^says=//p' | tr _ ' ' | while read -r text; do
 		grep -aqF -- "$text" "$log" || echo "it does not say: $text"
 	done
@@ -114,6 +124,7 @@ seed=$("$scratch" seed) || exit 2
 echo "# seed of the scratch disks: $seed"
 disk=$logs/scratch.img
 truncate -s 8M "$logs/blank.img"
+: > "$logs/writes.log"
 table | grep -- "$pattern" > "$logs/table"
 echo "1..$(wc -l < "$logs/table")"
 number=0 failed=0
@@ -137,5 +148,5 @@ while IFS='|' read -r name machine options words arguments expected; do
 		failed=$((failed + 1))
 	fi
 done < "$logs/table"
-rm -f "$disk" "$logs/blank.img"
+rm -f "$disk" "$logs/blank.img" "$logs/writes.log"
 [ "$failed" = 0 ]

@@ -4,6 +4,7 @@
  *
  *	scratch make FILE SEED     makes it, 16 MiB, with what the kernel is to read
  *	scratch check FILE SEED    is there what the kernel was to write, and nothing else changed?
+ *	scratch order LOG          was what the kernel wrote flushed before it said so, and that then?
  *	scratch seed               prints a seed nobody can guess
  *
  * The layout is that of kernel/drivers/scratch.h, written down a second time on purpose: a mistake
@@ -31,7 +32,7 @@
 #define HOST_FIRST    (12u << 20)
 #define HOST_SIZE     (1u << 20)
 
-static const char usage[] = "usage: scratch make FILE SEED | check FILE SEED | seed\n";
+static const char usage[] = "usage: scratch make FILE SEED | check FILE SEED | order LOG | seed\n";
 
 static void die(const char *what)
 {
@@ -182,6 +183,81 @@ static int check(const char *path, uint64_t seed)
 	return wrong ? 1 : 0;
 }
 
+/* ---- order -------------------------------------------------------------------------------- */
+
+/*
+ * QEMU's blklogwrites, which writes the format of Linux's dm-log-writes: a sector that says how
+ * many entries there are, then each entry as a sector of four numbers and its data.
+ */
+#define LOG_MAGIC   0x6a736677736872u
+#define LOG_FLUSH   1u
+#define LOG_DISCARD 4u
+
+struct history {
+	uint64_t written;  /* bytes of the kernel's area */
+	bool unflushed;    /* some of these since the last flush */
+	bool receipt, receipt_unflushed;
+};
+
+static void take_write(struct history *history, uint64_t first, uint64_t size)
+{
+	if (first < KERNEL_FIRST + KERNEL_SIZE && first + size > KERNEL_FIRST) {
+		if (history->receipt)
+			complain("written after the kernel had said that it was", first);
+		history->written += size;
+		history->unflushed = true;
+	}
+	if (first == RECEIPT_FIRST) {
+		if (history->unflushed || history->written < KERNEL_SIZE)
+			complain("the kernel says that it has written what was not flushed", first);
+		history->receipt = history->receipt_unflushed = true;
+	}
+}
+
+/* One entry; returns where the next one begins, in sectors of the log. */
+static uint64_t take_entry(struct history *history, const unsigned char *entry, uint64_t at,
+			   uint32_t sector)
+{
+	uint64_t first = get64(entry) * sector, size = get64(entry + 8) * sector;
+	uint64_t flags = get64(entry + 16);
+
+	if (flags & LOG_FLUSH)
+		history->unflushed = history->receipt_unflushed = false;
+	if (size != 0 && !(flags & LOG_DISCARD))
+		take_write(history, first, size);
+	return at + 1 + (flags & LOG_DISCARD ? 0 : size / sector);
+}
+
+static int order(const char *path)
+{
+	unsigned char head[32];
+	struct history history = {0};
+	FILE *file = fopen(path, "rb");
+	uint64_t entries, at = 1;
+	uint32_t sector;
+
+	if (!file || fread(head, sizeof(head), 1, file) != 1)
+		die(path);
+	entries = get64(head + 16);
+	sector = (uint32_t)get64(head + 24);
+	if (get64(head) != LOG_MAGIC || sector < 512 || sector > 65536) {
+		printf("%s is no log of writes: was nothing ever flushed?\n", path);
+		return 2;
+	}
+	for (uint64_t i = 0; i < entries; i++) {
+		if (fseeko(file, (off_t)(at * sector), SEEK_SET) != 0 ||
+		    fread(head, sizeof(head), 1, file) != 1)
+			die(path);
+		at = take_entry(&history, head, at, sector);
+	}
+	fclose(file);
+	if (!history.receipt)
+		complain("the kernel left no word that it has written", RECEIPT_FIRST);
+	else if (history.receipt_unflushed)
+		complain("the kernel's word was not flushed", RECEIPT_FIRST);
+	return wrong ? 1 : 0;
+}
+
 static int seed(void)
 {
 	unsigned char bytes[8];
@@ -203,6 +279,8 @@ int main(int argc, char **argv)
 		return seed();
 	if (argc == 2 && !strcmp(argv[1], "--help"))
 		return fputs(usage, stdout) < 0;
+	if (argc == 3 && !strcmp(argv[1], "order"))
+		return order(argv[2]);
 	if (argc == 4) {
 		errno = 0;
 		number = strtoull(argv[3], &end, 0);
