@@ -61,6 +61,7 @@ static void split_commit(struct edit *edit, void *table, unsigned level, unsigne
 		unsigned index = F(index)(f, level, va);
 		struct cut cut = {table, index, level, load(table, index)};
 		enum kelp_entry_kind kind = F(kind)(f, level, cut.entry);
+		bool again = kind == KELP_ENTRY_TABLE && level_exceeds(level - 1, shift);
 
 		if (is_leaf(kind) && F(group_order)(level) > 0 && F(grouped)(f, level, cut.entry) &&
 		    F(shift)(level) + F(group_order)(level) > shift) {
@@ -70,9 +71,10 @@ static void split_commit(struct edit *edit, void *table, unsigned level, unsigne
 		if (is_leaf(kind) && F(shift)(level) > shift) {
 			split_leaf(edit, &cut, va);
 			cut.entry = load(table, index);
-			kind = KELP_ENTRY_TABLE;
+			/* What came out of it bears no group mark. */
+			again = F(shift)(level - 1) > shift;
 		}
-		if (kind == KELP_ENTRY_TABLE && level_exceeds(level - 1, shift))
+		if (again)
 			split_commit(edit, table_of(edit->space, level, cut.entry), level - 1,
 				     shift, va, end);
 		if (end == last)
