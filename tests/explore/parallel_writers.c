@@ -282,6 +282,45 @@ static void unmap_pages_by_cursor(void *context)
 	kelp_flush_commit(&flush);
 }
 
+/* A leaf takes the place of the first table. */
+static void replace_table(void *context)
+{
+	(void)context;
+	map(0x000, FRAME(4), TINY_LARGE, W, KELP_REPLACE);
+}
+
+static void finish_table_replaced(void *context)
+{
+	(void)context;
+	check_final(0x000, FRAME(4));
+	check_final(0x0c0, FRAME(4) + 0xc0);
+	check_final(0x100, FRAME(0) + 0x100);
+	check_writable(0x100, false);
+	check_pages(3);
+}
+
+static void protect_end_of_first(void *context)
+{
+	(void)context;
+	protect(0x080, 2 * TINY_PAGE, 0, W, 0);
+}
+
+static void unmap_begin_of_first(void *context)
+{
+	(void)context;
+	unmap(0x000, 2 * TINY_PAGE, 0);
+}
+
+static void finish_first_shared(void *context)
+{
+	(void)context;
+	check_final(0x040, 0);
+	check_final(0x080, FRAME(0) + 0x80);
+	check_writable(0x080, false);
+	check_writable(0x100, true);
+	check_pages(4);
+}
+
 static void finish_table_gone(void *context)
 {
 	(void)context;
@@ -347,6 +386,12 @@ static const struct world_case cases[] = {
 	 .thread_name = {NULL}},
 	{"unmap of a table beside protect", setup_tables, {unmap_table, protect_next_table},
 	 finish_table_gone,
+	 .thread_name = {NULL}},
+	{"table replaced beside protect", setup_tables, {replace_table, protect_next_table},
+	 finish_table_replaced,
+	 .thread_name = {NULL}},
+	{"two edit one table", setup_tables, {unmap_begin_of_first, protect_end_of_first},
+	 finish_first_shared,
 	 .thread_name = {NULL}},
 	/* Cutting at the end of the range looks into the neighbour's table. */
 	{"two unmap a table each", setup_tables, {unmap_table, unmap_next_table}, finish_tables_gone,

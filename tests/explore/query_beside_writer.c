@@ -328,6 +328,62 @@ static void walk_pages(void *context)
 	explore_check(seen >= 4, "the walk missed leaves nobody touched: %u seen", seen);
 }
 
+/* Attributes that differ do not coalesce; what the walk joins it may not invent. */
+static enum kelp_visit visit_run(void *context, const struct kelp_mapping *m)
+{
+	uint64_t *next = context;
+
+	explore_check(m->va == *next && m->kind == KELP_ENTRY_LEAF && m->pa == FRAME(0) + m->va,
+		      "the walk visits kind %u at %#llx after %#llx", m->kind,
+		      (unsigned long long)m->va, (unsigned long long)*next);
+	*next = m->va + m->size;
+	return KELP_VISIT_CONTINUE;
+}
+
+static void walk_runs(void *context)
+{
+	uint64_t next = 0;
+
+	(void)context;
+	read_begin();
+	explore_check(kelp_space_walk(&world.space, 0x000, TINY_LARGE, KELP_WALK_RUNS, visit_run,
+				      &next) == KELP_OK, "the walk fails");
+	read_end();
+	explore_check(next == TINY_LARGE, "the walk ends at %#llx", (unsigned long long)next);
+}
+
+/* ---- release ------------------------------------------------------------------------------------------- */
+
+static void setup_empty_tables(void *context)
+{
+	(void)context;
+	world_setup(2, false);
+	world_readers = 2;
+	map(0x000, FRAME(0), TINY_PAGE, W, 0);
+	unmap(0x000, TINY_PAGE, 0);
+}
+
+static void release_tables(void *context)
+{
+	struct kelp_flush flush = {0};
+	uint64_t released = 0;
+
+	(void)context;
+	kelp_flush_begin(&flush, &world.space);
+	explore_check(kelp_space_release(&flush, 0x000, TINY_HUGE, &released) == KELP_OK &&
+			      released == 2, "%llu tables are released",
+		      (unsigned long long)released);
+	kelp_flush_commit(&flush);
+}
+
+static void look_at_hole(void *context)
+{
+	struct kelp_mapping m = look(0x000);
+
+	(void)context;
+	check_hole(&m, 0x000);
+}
+
 /* ---- the hardware sets accessed and dirty meanwhile ------------------------------------------------------ */
 
 static bool hardware_wrote;
@@ -361,6 +417,12 @@ static void hardware_write(void *context)
 		}
 	}
 	read_end();
+}
+
+static void unmap_last_page(void *context)
+{
+	(void)context;
+	unmap(0xc0, TINY_PAGE, 0);
 }
 
 static void check_dirty_kept(void)
@@ -461,8 +523,17 @@ static const struct world_case cases[] = {
 	 finish_replaced_pages, .thread_name = {"writer", "reader"}},
 	{"unmap beside walk", setup_two_tables, {unmap_first_table, walk_pages}, finish_first_gone,
 	 .thread_name = {"writer", "walker"}},
+	{"split beside walk", setup_large, {split_large, walk_runs}, finish_split,
+	 .thread_name = {"writer", "walker"}},
+	{"coalesce beside walk", setup_pages, {coalesce_pages, walk_runs}, finish_coalesced,
+	 .thread_name = {"writer", "walker"}},
+	{"release beside query", setup_empty_tables, {release_tables, look_at_hole}, finish_empty,
+	 .fails = "kind 4", .known_bug = true, /* as above */
+	 .thread_name = {"writer", "reader"}},
 	{"split, hardware sets dirty", setup_large_ad, {split_large, hardware_write}, finish_dirty_3,
 	 .thread_name = {"writer", "hardware"}},
+	{"unmap of a part, hardware sets dirty", setup_large_ad, {unmap_last_page, hardware_write},
+	 finish_dirty_3, .thread_name = {"writer", "hardware"}},
 	{"protect, hardware sets dirty", setup_pages_ad, {protect_pages, hardware_write},
 	 finish_dirty_3, .thread_name = {"writer", "hardware"}},
 	{"coalesce, hardware sets dirty", setup_pages_ad, {coalesce_pages, hardware_write},
