@@ -138,11 +138,14 @@ static bool merged_leaf(const struct edit *edit, unsigned level, uint64_t entry,
 	for (unsigned i = 0; i < 1u << f->index_bits[child]; i++) {
 		uint64_t current = load(table, i);
 
-		if (child > 0 || F(group_order)(0) > 0) {
+		if (child > 0) {
 			if (!merged_leaf(edit, child, current, va + i * span(child), &current))
 				return false;
-		} else if (i == 0 && !is_leaf(F(kind)(f, 0, current))) {
-			return false;
+		} else if (i == 0 || F(group_order)(0) > 0) {
+			/* That the others are leaves, equality shows. */
+			if (!is_leaf(F(kind)(f, 0, current)))
+				return false;
+			current = alone(f, 0, current, va + i * span(0));
 		}
 		if (!(i == 0 ? uniform_begin(f, child, current, span(level), &u)
 			     : uniform_next(f, child, current, i, &u)))
