@@ -50,7 +50,7 @@ void bench_run(void)
 	must(kelp_space_unmap(&flush, TEST_BASE, SIZE, 0));
 	tell("unmap a range, per page, flush not counted", arch_ticks() - start, PAGES);
 	start = arch_ticks();
-	kelp_flush_commit(&flush);
+	vm_commit(&flush);
 	tell("its flush, with shootdown", arch_ticks() - start, 1);
 
 	kelp_flush_begin(&flush, &kernel_space);
@@ -59,7 +59,7 @@ void bench_run(void)
 		must(kelp_space_map(&flush, TEST_BASE + at, at, PAGE_SIZE, rw, 0));
 	tell("map page by page, per page", arch_ticks() - start, PAGES);
 	must(kelp_space_unmap(&flush, TEST_BASE, SIZE, 0));
-	kelp_flush_commit(&flush);
+	vm_commit(&flush);
 
 	start = arch_ticks();
 	for (unsigned i = 0; i < 64; i++) {

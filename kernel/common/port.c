@@ -8,6 +8,7 @@
 #include <frames.h>
 #include <port.h>
 #include <print.h>
+#include <thread.h>
 #include <vm.h>
 
 struct port_stats port_stats;
@@ -89,6 +90,8 @@ static void shootdown(void *context, const struct kelp_flush_request *request)
 	uint64_t start = arch_ticks();
 
 	(void)context;
+	/* "Other" CPUs are those that are not the one that has invalidated: see vm_commit(). */
+	assert(current_thread()->preempt_off || !arch_irqs_enabled());
 	if (!cpus_call(execute, (void *)(uintptr_t)request))
 		return;
 	__atomic_fetch_add(&port_stats.shootdowns, 1, __ATOMIC_RELAXED);

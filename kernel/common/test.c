@@ -63,7 +63,7 @@ enum kelp_status test_map(kelp_vaddr_t va, kelp_paddr_t pa, uint64_t size, kelp_
 
 	kelp_flush_begin(&flush, &kernel_space);
 	status = kelp_space_map(&flush, va, pa, size, attributes, flags);
-	kelp_flush_commit(&flush);
+	vm_commit(&flush);
 	return status;
 }
 
@@ -74,7 +74,7 @@ enum kelp_status test_unmap(kelp_vaddr_t va, uint64_t size, uint32_t flags)
 
 	kelp_flush_begin(&flush, &kernel_space);
 	status = kelp_space_unmap(&flush, va, size, flags);
-	kelp_flush_commit(&flush);
+	vm_commit(&flush);
 	return status;
 }
 
@@ -86,7 +86,7 @@ enum kelp_status test_protect(kelp_vaddr_t va, uint64_t size, kelp_attr_t set, k
 
 	kelp_flush_begin(&flush, &kernel_space);
 	status = kelp_space_protect(&flush, va, size, set, clear, flags);
-	kelp_flush_commit(&flush);
+	vm_commit(&flush);
 	return status;
 }
 

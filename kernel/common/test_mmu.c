@@ -148,7 +148,7 @@ static void ends_of_the_address_space(void)
 
 		kelp_flush_begin(&flush, &kernel_space);
 		CHECK(kelp_space_release(&flush, ends[i], PAGE_SIZE, NULL) == KELP_OK);
-		kelp_flush_commit(&flush);
+		vm_commit(&flush);
 	}
 }
 
@@ -393,7 +393,7 @@ static void beyond_48_bits(void)
 		kelp_flush_begin(&flush, &kernel_space);
 		CHECK(kelp_space_unmap(&flush, places[i], PAGE_SIZE, KELP_STRICT) == KELP_OK);
 		CHECK(kelp_space_release(&flush, places[i], PAGE_SIZE, NULL) == KELP_OK);
-		kelp_flush_commit(&flush);
+		vm_commit(&flush);
 		CHECK(test_load(places[i], &value) == PROBE_NOT_PRESENT);
 	}
 }

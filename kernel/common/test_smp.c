@@ -312,12 +312,12 @@ static void split_and_coalesced_under_use(void)
 
 		kelp_flush_begin(&flush, &kernel_space);
 		CHECK(kelp_space_split(&flush, TEST_BASE, span, PAGE_SHIFT, 0) == KELP_OK);
-		kelp_flush_commit(&flush);
+		vm_commit(&flush);
 		CHECK(test_query(TEST_BASE).level == 0);
 		kelp_flush_begin(&flush, &kernel_space);
 		CHECK(kelp_space_coalesce(&flush, TEST_BASE, span, kernel_format.shift[1], 0,
 					  &merged) == KELP_OK);
-		kelp_flush_commit(&flush);
+		vm_commit(&flush);
 		CHECK(merged == 1 && test_query(TEST_BASE).level == 1);
 	}
 	stop_hammers();
@@ -361,7 +361,7 @@ static void everybody_edits(void)
 	kelp_flush_begin(&flush, &kernel_space);
 	CHECK(kelp_space_populate(&flush, TEST_BASE, kelp_format_span(&kernel_format, 1),
 				  PAGE_SHIFT, 0) == KELP_OK);
-	kelp_flush_commit(&flush);
+	vm_commit(&flush);
 	start_hammers(edit_own_pages);
 	start = time_microseconds();
 	while (time_left(start))

@@ -81,13 +81,13 @@ static void split_and_coalesce(void)
 	before = test_query(TEST_BASE).entry;
 	kelp_flush_begin(&flush, &kernel_space);
 	CHECK(kelp_space_split(&flush, TEST_BASE, large(), PAGE_SHIFT, 0) == KELP_OK);
-	kelp_flush_commit(&flush);
+	vm_commit(&flush);
 	CHECK(test_query(TEST_BASE).level == 0);
 	check_contents(0, large());
 	kelp_flush_begin(&flush, &kernel_space);
 	CHECK(kelp_space_coalesce(&flush, TEST_BASE, large(), kernel_format.shift[1], 0, &merged) ==
 	      KELP_OK);
-	kelp_flush_commit(&flush);
+	vm_commit(&flush);
 	CHECK(merged == 1);
 	CHECK(test_query(TEST_BASE).level == 1);
 	CHECK(test_query(TEST_BASE).entry == before);
@@ -306,7 +306,7 @@ static enum kelp_visit copy_leaf(void *context, const struct kelp_mapping *mappi
 	kelp_flush_begin(&flush, copy->to);
 	copy->status = kelp_space_map(&flush, mapping->va, mapping->pa, mapping->size,
 				      mapping->attributes, 0);
-	kelp_flush_commit(&flush);
+	vm_commit(&flush);
 	return copy->status == KELP_OK ? KELP_VISIT_CONTINUE : KELP_VISIT_STOP;
 }
 
@@ -344,7 +344,7 @@ static void a_second_root(void)
 	CHECK(ours.bytes == theirs.bytes);
 	kelp_flush_begin(&flush, &second);
 	CHECK(kelp_space_map(&flush, TEST_BASE, frame, PAGE_SIZE, closest(RW), 0) == KELP_OK);
-	kelp_flush_commit(&flush);
+	vm_commit(&flush);
 
 	if (!test_failed()) {
 		/* Interrupts off: what others map meanwhile in the first is not in the second. */
@@ -357,7 +357,10 @@ static void a_second_root(void)
 		CHECK(inside == PROBE_OK && value == 2222);
 		CHECK(outside == PROBE_NOT_PRESENT);
 	}
+	/* It flushes, too: as in vm_commit(). */
+	preempt_disable();
 	kelp_space_destroy(&second);
+	preempt_enable();
 }
 
 const struct test space_tests[] = {

@@ -8,6 +8,7 @@
 #include <lock.h>
 #include <port.h>
 #include <print.h>
+#include <thread.h>
 
 struct kelp_format kernel_format;
 struct kelp_space kernel_space;
@@ -16,6 +17,13 @@ struct kelp_space boot_space;
 /* From the linker script. */
 extern const char text_start[], text_end[], rodata_start[], rodata_end[], data_start[], data_end[];
 extern const char boot_stack_guard[];
+
+void vm_commit(struct kelp_flush *flush)
+{
+	preempt_disable();
+	kelp_flush_commit(flush);
+	preempt_enable();
+}
 
 /* ---- the final tables -------------------------------------------------------------------- */
 
@@ -36,7 +44,7 @@ static void must_map(kelp_vaddr_t va, kelp_paddr_t pa, uint64_t size, kelp_attr_
 	kelp_flush_begin(&flush, &kernel_space);
 	status = kelp_space_map(&flush, va, pa, size,
 				kelp_format_closest(&kernel_format, attributes), 0);
-	kelp_flush_commit(&flush);
+	vm_commit(&flush);
 	if (status == KELP_ERR_NO_MEMORY)
 		panic("not enough memory for the page tables of %s: %llu KiB taken so far; "
 		      "give this machine at least 32 MiB", what,
@@ -104,7 +112,7 @@ static void adopt(void)
 		panic("the boot tables cannot be adopted: %s", kelp_status_text(status));
 	kelp_flush_begin(&flush, &boot_space);
 	status = kelp_space_unmap(&flush, (uintptr_t)boot_stack_guard, PAGE_SIZE, KELP_STRICT);
-	kelp_flush_commit(&flush);
+	vm_commit(&flush);
 	if (status != KELP_OK)
 		panic("no guard page under the boot stack: %s", kelp_status_text(status));
 }
@@ -204,7 +212,7 @@ static enum kelp_status map_pages(kelp_vaddr_t va, kelp_paddr_t pa, uint64_t siz
 	kelp_flush_begin(&flush, &kernel_space);
 	status = kelp_space_map(&flush, va, pa, size,
 				kelp_format_closest(&kernel_format, attributes), 0);
-	kelp_flush_commit(&flush);
+	vm_commit(&flush);
 	return status;
 }
 
@@ -243,7 +251,7 @@ static void unmap_pages(kelp_vaddr_t va, uint64_t size, bool free_frames)
 				count++;
 		kelp_flush_begin(&flush, &kernel_space);
 		status = kelp_space_unmap(&flush, va, piece, 0);
-		kelp_flush_commit(&flush);
+		vm_commit(&flush);
 		/* Single pages and whole pieces: nothing to split, so nothing to run out of. */
 		if (status != KELP_OK)
 			panic("unmapping in the window: %s", kelp_status_text(status));

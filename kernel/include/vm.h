@@ -32,6 +32,12 @@ extern struct kelp_space boot_space;
 void vm_init(const struct boot_info *info);
 
 /*
+ * kelp_flush_commit(), with preemption off: Kelp invalidates on this CPU and then asks the others.
+ * A thread that changed CPUs in between would leave one out.
+ */
+void vm_commit(struct kelp_flush *flush);
+
+/*
  * A read section: between the two calls every table that a lock-free lookup finds stays a table.
  * Interrupts are off, and the CPU answers no shootdown, not even while it spins for a lock; so
  * no commit that unlinked a table completes meanwhile. Inside, take only locks whose holders
