@@ -25,6 +25,7 @@ SOURCES_core += src/slot.c
 SOURCES_core += src/directmap.c
 SOURCES_core += src/copywin.c
 SOURCES_core += src/fixmap.c
+SOURCES_core += src/kmap.c
 
 FORMATS += x86_64
 SOURCES_x86_64 += arch/x86_64/format.c

@@ -8,6 +8,7 @@
 #include <kelp/fixmap.h>
 #include <kelp/flush.h>
 #include <kelp/format.h>
+#include <kelp/kmap.h>
 #include <kelp/port.h>
 #include <kelp/slot.h>
 #include <kelp/space.h>
