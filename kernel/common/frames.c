@@ -367,9 +367,11 @@ void frames_init(const struct boot_info *info)
 		};
 		count += range->size >> PAGE_SHIFT;
 	}
-	if (count >= NONE ||
-	    !early_frames_take(count * sizeof(struct frame), PAGE_SIZE, FRAME_ANYWHERE, &table))
-		panic("frames: no room for %llu descriptors", (unsigned long long)count);
+	if (count >= NONE)
+		panic("frames: this machine has more RAM than the 16 TiB we can number");
+	if (!early_frames_take(count * sizeof(struct frame), PAGE_SIZE, FRAME_ANYWHERE, &table))
+		panic("frames: no %llu KiB in one piece for the descriptors of all frames",
+		      (unsigned long long)(count * sizeof(struct frame) / KIB));
 	frames = direct_pointer(table);
 	for (unsigned zone = 0; zone < ZONES; zone++)
 		for (unsigned order = 0; order < FRAME_ORDERS; order++)

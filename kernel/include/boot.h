@@ -41,7 +41,7 @@ struct boot_info {
 	struct memory_map map;
 	/* Memory the loader left things in, taken out of what the early allocator gives. */
 	unsigned keep_count;
-	struct memory_range keep[8];
+	struct memory_range keep[32];
 };
 
 extern struct boot_info boot_info;

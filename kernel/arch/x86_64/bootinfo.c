@@ -55,6 +55,13 @@ struct pvh_start_info {
 	uint32_t reserved;
 };
 
+struct pvh_module {
+	uint64_t address;
+	uint64_t size;
+	uint64_t command_line;
+	uint64_t reserved;
+};
+
 struct pvh_map_entry {
 	uint64_t address;
 	uint64_t size;
@@ -75,6 +82,14 @@ static void read_pvh(struct boot_info *info, uint64_t address)
 	keep(info, start->map, start->map_entries * sizeof(*entry));
 	for (uint32_t i = 0; i < start->map_entries; i++)
 		memory_map_add(&info->map, entry[i].address, entry[i].size, kind_of(entry[i].type));
+	if (start->module_count) {
+		uint64_t size = start->module_count * sizeof(struct pvh_module);
+		const struct pvh_module *module = reach(start->modules, size);
+
+		keep(info, start->modules, size);
+		for (uint32_t i = 0; i < start->module_count; i++)
+			keep(info, module[i].address, module[i].size);
+	}
 	if (start->command_line)
 		copy_string(info->command_line, reach(start->command_line, BOOT_COMMAND_LINE),
 			    sizeof(info->command_line));
@@ -117,6 +132,16 @@ static void read_multiboot2_map(struct boot_info *info, const struct multiboot2_
 	}
 }
 
+/* First and last + 1 address, 32 bits each. */
+static void keep_multiboot2_module(struct boot_info *info, const struct multiboot2_tag *tag)
+{
+	uint32_t bound[2];
+
+	memcpy(bound, tag + 1, sizeof(bound));
+	if (bound[1] > bound[0])
+		keep(info, bound[0], bound[1] - bound[0]);
+}
+
 static void read_multiboot2(struct boot_info *info, uint64_t address)
 {
 	const uint32_t *total = reach(address, 8);
@@ -136,6 +161,8 @@ static void read_multiboot2(struct boot_info *info, uint64_t address)
 			copy_string(info->command_line, text, sizeof(info->command_line));
 		else if (tag->type == TAG_LOADER)
 			copy_string(info->loader, text, sizeof(info->loader));
+		else if (tag->type == TAG_MODULE)
+			keep_multiboot2_module(info, tag);
 		else if (tag->type == TAG_MAP)
 			read_multiboot2_map(info, tag);
 		else if (tag->type == TAG_RSDP_2 || (tag->type == TAG_RSDP_1 && !info->acpi_rsdp))
