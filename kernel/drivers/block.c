@@ -185,25 +185,6 @@ void block_ended(struct block_device *device, struct block_request *request,
 		thread_wake(request->waiter);
 }
 
-static bool reap_and_feed(struct block_device *device)
-{
-	if (device->state != BLOCK_RUNS && device->state != BLOCK_STOPS)
-		return false;
-	device->driver->reap(device);
-	return feed(device);
-}
-
-void block_interrupt(struct block_device *device)
-{
-	unsigned long flags = spin_lock_irqsave(&device->lock);
-	bool due = reap_and_feed(device);
-
-	device->stats.interrupts++;
-	spin_unlock_irqrestore(&device->lock, flags);
-	if (due)
-		device->driver->notify(device);
-}
-
 /* The lock is held. Nothing more will happen to any request. */
 static void fail_all(struct block_device *device, enum block_status status)
 {
@@ -216,6 +197,29 @@ static void fail_all(struct block_device *device, enum block_status status)
 		block_ended(device, request, status);
 	}
 	device->queue_last = &device->queue_first;
+}
+
+/* The lock is held. */
+static bool reap_and_feed(struct block_device *device)
+{
+	if (device->state != BLOCK_RUNS && device->state != BLOCK_STOPS)
+		return false;
+	if (device->driver->reap(device))
+		return feed(device);
+	device->state = BLOCK_HAS_FAILED;
+	fail_all(device, BLOCK_IO);
+	return false;
+}
+
+void block_interrupt(struct block_device *device)
+{
+	unsigned long flags = spin_lock_irqsave(&device->lock);
+	bool due = reap_and_feed(device);
+
+	device->stats.interrupts++;
+	spin_unlock_irqrestore(&device->lock, flags);
+	if (due)
+		device->driver->notify(device);
 }
 
 struct waiting {

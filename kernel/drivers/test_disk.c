@@ -372,6 +372,12 @@ static void do_nothing(struct block_device *device)
 	(void)device;
 }
 
+static bool end_nothing(struct block_device *device)
+{
+	(void)device;
+	return true;
+}
+
 static void stop_swallowing(struct block_device *device, enum block_status status)
 {
 	struct block_request *request = swallowed;
@@ -383,7 +389,7 @@ static void stop_swallowing(struct block_device *device, enum block_status statu
 static void gives_up_on_a_dead_disk(void)
 {
 	static const struct block_driver driver = {
-		.start = swallow, .notify = do_nothing, .reap = do_nothing,
+		.start = swallow, .notify = do_nothing, .reap = end_nothing,
 		.stop = stop_swallowing,
 	};
 	struct block_device dead = {
@@ -404,6 +410,35 @@ static void gives_up_on_a_dead_disk(void)
 	CHECK(dead.in_flight == 0 && !dead.queue_first && dead.stats.failures == 2);
 	CHECK(block_submit(&dead, &request[0]) == BLOCK_STOPPED);
 	CHECK(block_stop(&dead) == BLOCK_STOPPED);
+}
+
+/* One that says itself that it is broken: nobody waits for the end of patience. */
+static bool be_broken(struct block_device *device)
+{
+	(void)device;
+	return false;
+}
+
+static void fails_with_a_broken_disk(void)
+{
+	static const struct block_driver driver = {
+		.start = swallow, .notify = do_nothing, .reap = be_broken, .stop = stop_swallowing,
+	};
+	struct block_device broken = {
+		.block_size = 512, .blocks = 8, .segments_max = 1, .segment_max = 4096,
+	};
+	struct block_segment segment = {test_frames(0), 512};
+	struct block_request request[2];
+
+	block_init(&broken, "a broken disk (made for this test)", &driver);
+	for (unsigned i = 0; i < 2; i++) {
+		request[i] = (struct block_request){.segment = &segment, .segments = 1};
+		CHECK(block_submit(&broken, &request[i]) == BLOCK_PENDING);
+	}
+	CHECK(block_wait(&broken, &request[1]) == BLOCK_IO);
+	CHECK(block_wait(&broken, &request[0]) == BLOCK_IO);
+	CHECK(broken.in_flight == 0 && broken.state == BLOCK_HAS_FAILED);
+	CHECK(block_submit(&broken, &request[0]) == BLOCK_STOPPED);
 }
 
 /* ---- interrupts, stopping ---------------------------------------------------------------- */
@@ -451,14 +486,15 @@ static void interrupts_come(void)
 /* A disk that ends a request only when it is told to, from another thread. */
 static bool slow_is_done;
 
-static void reap_slowly(struct block_device *device)
+static bool reap_slowly(struct block_device *device)
 {
 	struct block_request *request = swallowed;
 
-	if (!slow_is_done || !request)
-		return;
-	swallowed = NULL;
-	block_ended(device, request, BLOCK_OK);
+	if (slow_is_done && request) {
+		swallowed = NULL;
+		block_ended(device, request, BLOCK_OK);
+	}
+	return true;
 }
 
 static void interrupt_later(void *argument)
@@ -562,6 +598,7 @@ const struct test disk_tests[] = {
 	{"disk: refuses nonsense", refuses_nonsense, 0},
 	{"disk: reports errors and goes on", reports_errors, 0},
 	{"disk: gives up on a dead one", gives_up_on_a_dead_disk, 0},
+	{"disk: fails with a broken one", fails_with_a_broken_disk, 0},
 	{"disk: works with interrupts off", works_with_interrupts_off, 0},
 	{"disk: interrupts come", interrupts_come, 0},
 	{"disk: interrupts wake those who wait", interrupts_wake, 0},

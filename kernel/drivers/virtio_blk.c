@@ -112,7 +112,7 @@ static void end(struct virtio_blk *blk, struct block_request *request, enum bloc
 	block_ended(&blk->block, request, status);
 }
 
-static void blk_reap(struct block_device *block)
+static bool blk_reap(struct block_device *block)
 {
 	struct virtio_blk *blk = blk_of(block);
 	struct block_request *request;
@@ -126,6 +126,7 @@ static void blk_reap(struct block_device *block)
 		default: end(blk, request, BLOCK_IO); break;
 		}
 	}
+	return blk->virtio.running;
 }
 
 static void blk_stop(struct block_device *block, enum block_status status)
@@ -143,6 +144,31 @@ static void interrupt(void *context)
 	struct virtio_blk *blk = context;
 
 	block_interrupt(&blk->block);
+}
+
+/*
+ * The device says that its size changed, or that it is broken. What is under way beyond a new end
+ * the device refuses itself.
+ */
+static void config_changed(struct virtio_device *virtio)
+{
+	struct virtio_blk *blk = container_of(virtio, struct virtio_blk, virtio);
+	struct block_device *block = &blk->block;
+	uint64_t blocks = virtio_config64(virtio, CONFIG_CAPACITY) >>
+			  (block_shift(block->block_size) - 9u);
+	char text[SIZE_TEXT];
+
+	if (!virtio->running)
+		return;
+	if (virtio_is_broken(virtio)) {
+		virtio_fail(virtio, "it says that it needs a reset");
+		block_interrupt(block);
+	} else if (blocks != block->blocks) {
+		kprintf("%s: now %s, %llu blocks\n", virtio->name,
+			size_text(text, blocks << block_shift(block->block_size)),
+			(unsigned long long)blocks);
+		block->blocks = blocks;
+	}
 }
 
 /* ---- the disk ---------------------------------------------------------------------------- */
@@ -256,6 +282,7 @@ void virtio_blk_probe(struct pci_device *pci)
 			BLOCK_DEVICES_MAX);
 		return;
 	}
+	blk->virtio.config_changed = config_changed;
 	if (!virtio_open(&blk->virtio, pci) || !take_frames(blk) || !bring_up(blk) ||
 	    !read_geometry(blk)) {
 		/* What was taken stays with it: a device that half works may still write there. */

@@ -174,6 +174,8 @@ void *virtio_queue_take(struct virtio_queue *queue, uint32_t *written)
 	const struct virtq_used_element *element;
 	uint32_t id;
 
+	if (!queue->device->running)
+		return NULL;
 	/* Acquire: what the device wrote before it counted up is seen. */
 	if (__atomic_load_n(&queue->used->index, __ATOMIC_ACQUIRE) == queue->used_index)
 		return NULL;

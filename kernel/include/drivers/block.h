@@ -71,8 +71,11 @@ struct block_driver {
 	bool (*start)(struct block_device *device, struct block_request *request);
 	/* After one or more start(): the device may look. Any number may call it at a time. */
 	void (*notify)(struct block_device *device);
-	/* Calls block_ended() for every request that the device has finished. */
-	void (*reap)(struct block_device *device);
+	/*
+	 * Calls block_ended() for every request that the device has finished. False: the device is
+	 * broken, and what is under way will never end.
+	 */
+	bool (*reap)(struct block_device *device);
 	/* Resets the device, then calls block_ended() for all that are under way. */
 	void (*stop)(struct block_device *device, enum block_status status);
 	/* After stop(): the device works again. Thread context, no lock held. */
