@@ -26,6 +26,9 @@ logs=$build/qemu/devices
 pattern=${1:-}
 tests=test=pci:,virtqueue:,random:,disk:
 mkdir -p "$logs"
+# Two runs in one build tree would take each other's disks and logs.
+exec 9> "$logs/lock"
+flock -w 200 9 || { echo "Bail out! another run of this uses $logs"; exit 2; }
 
 table() {
 	grep -v '^#' << T
@@ -137,7 +140,7 @@ while IFS='|' read -r name machine options words arguments expected; do
 	number=$((number + 1))
 	log=$logs/$number.log
 	start=$(date +%s%N)
-	boot < /dev/null > "$log.boot"
+	boot < /dev/null 9>&- > "$log.boot"
 	status=$?
 	wrong=$(judge)
 	if [ -z "$wrong" ]; then
