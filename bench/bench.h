@@ -46,6 +46,8 @@ struct bench_case {
 
 extern const struct bench_case bench_space_cases[];
 extern const size_t bench_space_count;
+extern const struct bench_case bench_reach_cases[];
+extern const size_t bench_reach_count;
 
 double bench_now(void); /* nanoseconds, monotonic */
 

@@ -20,7 +20,7 @@
 static const char usage[] =
 	"Usage: kelp-bench [--runs N] [--format NAME] [--only NAME] [--json FILE]\n"
 	"\n"
-	"Measures the range operations, each beside its limit in the same run: the memory's own\n"
+	"Measures the operations, each beside its limit in the same run: the memory's own\n"
 	"speed over the table bytes, or an empty call. Figures are medians.\n"
 	"\n"
 	"  --runs N       runs per figure, 9 to 1001 (15)\n"
@@ -271,8 +271,10 @@ int main(int argc, char **argv)
 	for (size_t t = 0; t < sizeof(targets) / sizeof(targets[0]); t++) {
 		if (options.format && strcmp(options.format, targets[t].name) != 0)
 			continue;
-		for (size_t i = 0; i < bench_space_count; i++) {
-			const struct bench_case *item = &bench_space_cases[i];
+		for (size_t i = 0; i < bench_space_count + bench_reach_count; i++) {
+			const struct bench_case *item =
+				i < bench_space_count ? &bench_space_cases[i]
+						      : &bench_reach_cases[i - bench_space_count];
 			struct bench_sample sample;
 
 			if (options.only && strcmp(options.only, item->name) != 0)

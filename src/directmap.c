@@ -222,8 +222,9 @@ static bool is_uniform(const struct kelp_directmap *map, kelp_vaddr_t va, unsign
 	uint64_t size = UINT64_C(1) << shift;
 	struct uniform u = {.level = level};
 
-	if (kelp_space_walk(map->space, va, size, KELP_WALK_RUNS | KELP_WALK_TABLES,
-			    uniform_visit, &u) != KELP_OK)
+	if (kelp_space_walk(map->space, va, size,
+			    KELP_WALK_RUNS | KELP_WALK_TABLES | KELP_WALK_HOLES, uniform_visit,
+			    &u) != KELP_OK)
 		return false;
 	return !u.broken && u.size == size && (u.first & (size - 1u)) == 0;
 }
