@@ -100,7 +100,7 @@ static void world_wait(void *context)
 
 /* ---- setup and finish ------------------------------------------------------------------------- */
 
-static void world_setup(unsigned bbm_level, bool hardware_ad)
+static inline void world_setup(unsigned bbm_level, bool hardware_ad)
 {
 	static char name[WORLD_PAGES][8];
 
@@ -281,7 +281,7 @@ struct world_case {
 	const char *thread_name[4];
 };
 
-static unsigned world_run(const struct world_case *c, enum explore_model model)
+static inline unsigned world_run(const struct world_case *c, enum explore_model model)
 {
 	struct explore_program program = {
 		.name = c->name, .setup = c->setup, .finish = c->finish, .interrupt = c->interrupt};
@@ -312,7 +312,7 @@ static unsigned world_run(const struct world_case *c, enum explore_model model)
 	return 1;
 }
 
-static unsigned world_run_all(const struct world_case *cases, size_t count)
+static inline unsigned world_run_all(const struct world_case *cases, size_t count)
 {
 	const char *only = getenv("EXPLORE_ONLY");
 	unsigned wrong = 0;
