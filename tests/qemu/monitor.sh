@@ -24,6 +24,8 @@ trap 'finish; echo "Bail out! interrupted"; exit 130' INT TERM HUP
 
 "${QEMU:-qemu-system-x86_64}" -machine q35 -accel "${HOLDFAST_ACCEL:-tcg}" -cpu max -m 128M -smp 2 \
 	-display none -nodefaults -kernel "$elf" -append monitor \
+	-drive "if=none,id=d,format=raw,readonly=on,file=$elf" -device virtio-blk-pci,drive=d \
+	-device virtio-rng-pci \
 	-chardev stdio,id=line,signal=off -serial chardev:line < "$keys" > "$log" 2>&1 &
 pid=$!
 exec 3> "$keys"
@@ -56,7 +58,7 @@ check() {
 	fi
 }
 
-echo 1..23
+echo 1..28
 check 'comes up' '' '^Type `help`'
 check 'help' 'help\r' '^  reboot '
 check 'mem' 'mem\r' '^pages: .* managed, .* free'
@@ -72,6 +74,11 @@ check 'peek where nothing is' 'peek 0\r' '0000000000000000: no translation'
 check 'poke to text' 'poke 0xffff80000020f000 1\r' 'ffff80000020f000: not allowed'
 check 'test' 'test frames:\r' '# [1-9][0-9]* passed, 0 failed'
 check 'bench' 'bench\r' 'a fault, resumed  '
+check 'pci' 'pci details\r' 'MSI-X \([0-9]+ entries\)'
+check 'disks' 'disk\r' '^  disk 0: virtio-blk .* read-only'
+check 'a block of a disk' 'disk 0 0\r' '^  00000000  7f 45 4c 46 '
+check 'a block beyond its end' 'disk 0 1g\r' 'beyond the end of the disk'
+check 'random' 'random 32\r' '^  from virtio-rng .*: [0-9]+ bytes'
 check 'a typing error mended' 'leavX\177es\r' '^format x86_64'
 check 'a word put in front' 'xlp\033[H\033[3~he\r' '^  reboot '
 check 'Tab' 'flu\t\r' '^shootdowns [0-9]+, '
@@ -87,10 +94,10 @@ while kill -0 "$pid" 2> /dev/null && [ $tries -lt 200 ]; do
 	sleep 0.05
 done
 if ! kill -0 "$pid" 2> /dev/null && wait "$pid"; then
-	echo 'ok 23 - monitor: the machine is off'
+	echo 'ok 28 - monitor: the machine is off'
 	pid=
 else
-	echo 'not ok 23 - monitor: the machine is off'
+	echo 'not ok 28 - monitor: the machine is off'
 	failed=$((failed + 1))
 fi
 exec 3>&-

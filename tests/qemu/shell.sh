@@ -3,6 +3,8 @@
 #
 # shell.sh <holdfast.elf> [arguments for QEMU]: `make shell`. Holdfast's monitor on this terminal.
 # Ctrl-A x ends QEMU, Ctrl-A c is QEMU's own monitor. The serial line is kept in build/run/shell.log.
+#
+# There is an entropy device; HOLDFAST_DISK names a disk image to have too.
 set -u
 
 elf=$1
@@ -11,7 +13,9 @@ qemu=${QEMU:-qemu-system-x86_64}
 command -v "$qemu" > /dev/null || { echo "shell.sh: $qemu is missing (Debian: qemu-system-x86)" >&2; exit 2; }
 mkdir -p build/run
 echo 'Ctrl-A x ends QEMU; `poweroff` ends Holdfast.'
+[ -z "${HOLDFAST_DISK:-}" ] ||
+	set -- -drive "if=none,id=disk,format=raw,file=$HOLDFAST_DISK" -device virtio-blk-pci,drive=disk "$@"
 exec "$qemu" -machine "${HOLDFAST_MACHINE:-q35}" -accel "${HOLDFAST_ACCEL:-tcg}" -cpu "${HOLDFAST_CPU:-max}" \
 	-m "${HOLDFAST_MEMORY:-256M}" -smp "${HOLDFAST_CPUS:-2}" -display none -nodefaults -no-reboot \
 	-chardev stdio,id=line,mux=on,signal=off,logfile=build/run/shell.log \
-	-serial chardev:line -mon chardev=line -kernel "$elf" "$@"
+	-serial chardev:line -mon chardev=line -device virtio-rng-pci -kernel "$elf" "$@"
