@@ -74,8 +74,3 @@ void spin_unlock_irqrestore(struct spinlock *lock, unsigned long flags)
 	release(lock);
 	arch_irq_restore(flags);
 }
-
-bool spin_is_held(const struct spinlock *lock)
-{
-	return lock->holder != 0;
-}

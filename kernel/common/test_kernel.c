@@ -270,6 +270,40 @@ static void threads_are_preempted(void)
 	CHECK(told == 1);
 }
 
+static void count_late(void *argument)
+{
+	(void)argument;
+	thread_sleep(3000);
+	__atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED);
+}
+
+static void count_nothing(void *argument)
+{
+	(void)argument;
+}
+
+/* Nobody waits for them; the next start frees them, and the runner counts the frames. */
+static void threads_end_alone(void)
+{
+	unsigned before = threads_existing();
+	struct thread *thread;
+
+	counter = 0;
+	for (unsigned i = 0; i < 4; i++) {
+		thread = thread_start("alone", count_late, NULL, THREAD_ANY_CPU);
+		REQUIRE(thread);
+		thread_detach(thread);
+	}
+	for (unsigned i = 0; i < 1000 && threads_existing() != before; i++) {
+		thread_sleep(1000);
+		thread = thread_start("last", count_nothing, NULL, this_cpu()->index);
+		REQUIRE(thread);
+		thread_join(thread);
+	}
+	CHECK(counter == 4);
+	CHECK(threads_existing() == before);
+}
+
 static void threads_sleep(void)
 {
 	uint64_t start = time_microseconds(), slept;
@@ -348,6 +382,7 @@ const struct test kernel_tests[] = {
 	{"frames: run out and come back", frames_run_out, 0},
 	{"threads: run and end", threads_run_and_end, 0},
 	{"threads: are preempted", threads_are_preempted, 0},
+	{"threads: end alone", threads_end_alone, 0},
 	{"threads: sleep", threads_sleep, 0},
 	{"locks: exclude", locks_exclude, 0},
 	{"cpus: every one answers", every_cpu_answers, 2},

@@ -22,6 +22,7 @@ static struct thread boot_thread = {
 
 static struct spinlock sleep_lock = SPINLOCK("sleepers");
 static struct thread *sleepers; /* in order of wake_tick */
+static unsigned existing;
 static struct thread *dead;     /* detached and ended; freed by the next start */
 
 /* ---- timers ------------------------------------------------------------------------------ */
@@ -382,6 +383,7 @@ static struct thread *new_thread(const char *name, void (*function)(void *argume
 		.bound_cpu = cpu,
 	};
 	arch_context_init(&thread->context, thread_stack_top(thread));
+	__atomic_fetch_add(&existing, 1, __ATOMIC_RELAXED);
 	return thread;
 }
 
@@ -395,6 +397,7 @@ static void free_thread(struct thread *thread)
 	while (__atomic_load_n(&thread->on_cpu, __ATOMIC_ACQUIRE))
 		arch_relax();
 	vm_unmap(thread->stack, THREAD_STACK, true);
+	__atomic_fetch_sub(&existing, 1, __ATOMIC_RELAXED);
 }
 
 static void free_dead(void)
@@ -426,6 +429,11 @@ struct thread *thread_start(const char *name, void (*function)(void *argument), 
 	make_ready(thread);
 	arch_irq_restore(flags);
 	return thread;
+}
+
+unsigned threads_existing(void)
+{
+	return __atomic_load_n(&existing, __ATOMIC_RELAXED);
 }
 
 void thread_exit(void)

@@ -115,11 +115,6 @@ void arch_timer_set(uint64_t tick);
 
 /* ---- traps ------------------------------------------------------------------------------- */
 
-void arch_print_registers(const struct trap_frame *frame);
-/* Where it happened, and the frame pointer there. */
-uintptr_t arch_trap_pc(const struct trap_frame *frame);
-uintptr_t arch_trap_frame_pointer(const struct trap_frame *frame);
-
 enum probe_kind {
 	PROBE_LOAD,
 	PROBE_STORE,

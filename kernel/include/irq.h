@@ -25,8 +25,7 @@ void irq_free(unsigned number);
 /* How a device raises it by message. */
 struct irq_message irq_message(unsigned number);
 
-/* How often it came. */
-uint64_t irq_count(unsigned number);
+/* One line for each that is taken, with how often it came. */
 void irq_print(void);
 
 #endif

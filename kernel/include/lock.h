@@ -28,6 +28,4 @@ void spin_unlock(struct spinlock *lock);
 unsigned long spin_lock_irqsave(struct spinlock *lock);
 void spin_unlock_irqrestore(struct spinlock *lock, unsigned long flags);
 
-bool spin_is_held(const struct spinlock *lock);
-
 #endif

@@ -55,6 +55,8 @@ struct thread *thread_start(const char *name, void (*function)(void *argument), 
 void thread_join(struct thread *thread);
 /* Nobody will join: freed some time after it ends. */
 void thread_detach(struct thread *thread);
+/* Threads that take memory: running, waiting, or ended and not yet freed; idle ones too. */
+unsigned threads_existing(void);
 /* Thread context; does not return. */
 _Noreturn void thread_exit(void);
 

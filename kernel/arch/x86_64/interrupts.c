@@ -53,11 +53,6 @@ struct irq_message irq_message(unsigned number)
 	return (struct irq_message){UINT64_C(0xfee00000) | boot_cpu.hardware_id << 12, number};
 }
 
-uint64_t irq_count(unsigned number)
-{
-	return devices[number - VECTOR_DEVICES].count;
-}
-
 void irq_print(void)
 {
 	for (unsigned i = 0; i < DEVICES; i++)

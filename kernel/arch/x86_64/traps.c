@@ -55,7 +55,7 @@ static void print_page_fault(uint64_t code, uint64_t address)
 	vm_print_walk(&kernel_space, address);
 }
 
-void arch_print_registers(const struct trap_frame *f)
+static void print_registers(const struct trap_frame *f)
 {
 	kprintf("  rax %016llx  rbx %016llx  rcx %016llx  rdx %016llx\n"
 		"  rsi %016llx  rdi %016llx  rbp %016llx  rsp %016llx\n",
@@ -73,16 +73,6 @@ void arch_print_registers(const struct trap_frame *f)
 		(unsigned long long)read_cr3(), (unsigned long long)read_cr4(),
 		(unsigned long long)f->rflags, (unsigned long long)f->cs,
 		(unsigned long long)f->ss);
-}
-
-uintptr_t arch_trap_pc(const struct trap_frame *frame)
-{
-	return frame->rip;
-}
-
-uintptr_t arch_trap_frame_pointer(const struct trap_frame *frame)
-{
-	return frame->rbp;
 }
 
 /* ---- expected faults --------------------------------------------------------------------- */
@@ -200,7 +190,7 @@ static void exception(struct trap_frame *frame)
 	kprintf("\n*** CPU %u: %s (vector %u, code 0x%llx) at %s\n", this_cpu()->index,
 		name ? name : "reserved exception", (unsigned)frame->vector,
 		(unsigned long long)frame->code, symbol_text(where, frame->rip));
-	arch_print_registers(frame);
+	print_registers(frame);
 	if (frame->vector == VECTOR_PAGE_FAULT)
 		print_page_fault(frame->code, address);
 	if (frame->vector == VECTOR_DOUBLE_FAULT) {
