@@ -274,6 +274,30 @@ static bool ends_at(kelp_vaddr_t last, unsigned shift)
 }
 
 /*
+ * Groups of pages in a table that stays. All of the table's are marked at once, but only if one
+ * that was touched can be: else the flush before would be for nothing.
+ */
+static void regroup(struct kelp_directmap *map, struct kelp_flush *flush, kelp_vaddr_t va,
+		    kelp_vaddr_t last, unsigned shift)
+{
+	unsigned table = map->space->format->shift[1];
+	kelp_vaddr_t at = align(va, shift);
+
+	for (;;) {
+		struct kelp_mapping found;
+
+		if (kelp_space_query(map->space, at, &found) == KELP_OK && found.shift < shift &&
+		    is_uniform(map, at, shift, 0)) {
+			merge(map, flush, align(va, table), UINT64_C(1) << table, shift);
+			return;
+		}
+		if (last - at < UINT64_C(1) << shift)
+			return;
+		at += UINT64_C(1) << shift;
+	}
+}
+
+/*
  * Everything in front of `end` in the pending range has been looked at. Looks at what becomes
  * decidable there: the table of each level that ends at `end`, and the groups that do.
  */
@@ -300,8 +324,8 @@ static void look_up(struct kelp_directmap *map, struct kelp_flush *flush, kelp_v
 				unsigned below = group_shift(map, 0);
 
 				if (at == 1 && below)
-					merge(map, flush, align(va, shift), UINT64_C(1) << shift,
-					      below);
+					regroup(map, flush, va,
+						is_last ? map->pending[0].last : end, below);
 				return;
 			}
 		}
