@@ -36,6 +36,7 @@ q35, 1 CPU           | q35 | --cpus 1 --cpu qemu64 | $tests | DISK -device virti
 q35, 4 CPUs          | q35 | --cpus 4              | $tests | DISK -device virtio-blk-pci,drive=d -device virtio-rng-pci | all,disk
 pc, 1 CPU            | pc  | --cpus 1 --memory 32M | $tests | DISK -device virtio-blk-pci,drive=d -device virtio-rng-pci | all,disk,says=through_ports
 pc, 4 CPUs           | pc  | --cpus 4 --cpu qemu64 | $tests | DISK -device virtio-blk-pci,drive=d -device virtio-rng-pci | all,disk
+Haswell              | q35 | --cpus 2 --cpu Haswell | $tests | DISK -device virtio-blk-pci,drive=d -device virtio-rng-pci | all,disk
 16 CPUs              | q35 | --cpus 16             | $tests | DISK -device virtio-blk-pci,drive=d -device virtio-rng-pci | all,disk
 5 GiB, 4 CPUs        | q35 | --cpus 4 --memory 5G  | $tests | DISK -device virtio-blk-pci,drive=d -device virtio-rng-pci | all,disk
 polling, 1 CPU       | q35 | --cpus 1              | $tests irq=poll | DISK -device virtio-blk-pci,drive=d -device virtio-rng-pci | all,skips=1,disk,says=polled
