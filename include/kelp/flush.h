@@ -106,7 +106,8 @@ void kelp_flush_begin(struct kelp_flush *flush, struct kelp_space *space);
  * for readers if tables were unlinked, gives the table pages back, and closes the gather.
  * After it returns, frames and tables that were unmapped are reachable by nobody.
  * Phase: any. Context: whatever port->shootdown, wait_for_readers and table_give allow; the
- * caller holds no lock that another CPU could spin on with shootdowns blocked.
+ * caller holds no lock that another CPU could spin on with shootdowns blocked. The caller stays
+ * on its CPU: one that moved between the local and the remote half would leave a CPU out.
  * Order: barrier that publishes the entries; local and remote invalidation; readers; give back.
  */
 void kelp_flush_commit(struct kelp_flush *flush);
