@@ -8,7 +8,7 @@
 
 JOBS       ?= $(shell nproc 2>/dev/null || echo 2)
 # Seconds one program may take.
-TEST_LIMIT ?= 300
+TEST_LIMIT ?= 600
 SOAK_LIMIT ?= 14400
 # make soak: KELP_TEST_SCALE multiplies the length of random and exhaustive tests.
 SOAK_SCALE ?= 100
