@@ -2,11 +2,12 @@
 /*
  * How fast the machine judges, and how that grows with CPUs and memory.
  *
- *	bench [--json FILE] [--quick]
+ *	bench [--json FILE] [--svg FILE] [--quick]
  *
  * Prints a table; with --json also one JSON object per line:
- * {"name","cpus","unit","value"}.
+ * {"name","cpus","unit","value"}; with --svg the cost of a shootdown over the CPUs, drawn.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -18,11 +19,19 @@
 
 static FILE *json;
 
+/* What the figure shows: microseconds of a judged shootdown, by CPUs. */
+static struct {
+	unsigned cpus;
+	double us;
+} points[16];
+static unsigned point_count;
+
+/* Of this process: what else the host does is not the machine's cost. */
 static double seconds(void)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
 	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
@@ -162,8 +171,9 @@ static void shootdown(unsigned cpus, uint64_t rounds)
 		sim_frame_reuse(t.sim, 0, entry & UINT64_C(0x000ffffffffff000), 4096);
 		sim_entry_write(t.sim, 0, where, entry, 8);
 	}
-	say("shootdown of one page, judged", cpus, "us",
-	    (seconds() - start) * 1e6 / (double)rounds);
+	points[point_count].cpus = cpus;
+	points[point_count].us = (seconds() - start) * 1e6 / (double)rounds;
+	say("shootdown of one page, judged", cpus, "us", points[point_count++].us);
 	end(&t);
 }
 
@@ -199,8 +209,53 @@ static void vast(unsigned cpus)
 	end(&t);
 }
 
+/* Both axes are logarithmic: a straight line at 45 degrees is a cost per CPU that stays. */
+static double x_of(unsigned cpus)
+{
+	double x = 70;
+
+	for (unsigned c = 1; c < cpus; c *= 2)
+		x += 40;
+	return x;
+}
+
+static double y_of(double us)
+{
+	return 300 - 60 * log10(us < 1 ? 1 : us);
+}
+
+static bool draw(const char *path)
+{
+	FILE *svg = fopen(path, "w");
+
+	if (!svg)
+		return false;
+	fprintf(svg, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 600 360\" "
+		     "font-family=\"sans-serif\" font-size=\"12\">\n"
+		     "<rect width=\"600\" height=\"360\" fill=\"white\"/>\n"
+		     "<text x=\"70\" y=\"24\" font-size=\"14\">One judged shootdown of a page: "
+		     "microseconds, by CPUs</text>\n");
+	for (unsigned i = 0; i < 5; i++)
+		fprintf(svg, "<line x1=\"70\" x2=\"570\" y1=\"%u\" y2=\"%u\" stroke=\"#ddd\"/>"
+			     "<text x=\"60\" y=\"%u\" text-anchor=\"end\">1%.*s</text>\n",
+			300 - 60 * i, 300 - 60 * i, 304 - 60 * i, (int)i, "0000");
+	fprintf(svg, "<polyline fill=\"none\" stroke=\"#1f6fb2\" stroke-width=\"2\" points=\"");
+	for (unsigned i = 0; i < point_count; i++)
+		fprintf(svg, "%.1f,%.1f ", x_of(points[i].cpus), y_of(points[i].us));
+	fprintf(svg, "\"/>\n");
+	for (unsigned i = 0; i < point_count; i++)
+		fprintf(svg, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"#1f6fb2\"/>"
+			     "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%.1f</text>"
+			     "<text x=\"%.1f\" y=\"320\" text-anchor=\"middle\">%u</text>\n",
+			x_of(points[i].cpus), y_of(points[i].us), x_of(points[i].cpus) - 6,
+			y_of(points[i].us) - 6, points[i].us, x_of(points[i].cpus), points[i].cpus);
+	fprintf(svg, "<text x=\"570\" y=\"345\" text-anchor=\"end\">CPUs</text>\n</svg>\n");
+	return fclose(svg) == 0;
+}
+
 int main(int argc, char **argv)
 {
+	const char *svg = NULL;
 	static const unsigned counts[] = {1, 4, 16, 64, 256, 1024, 4096};
 	unsigned quick = 1;
 
@@ -213,8 +268,10 @@ int main(int argc, char **argv)
 				perror(argv[i]);
 				return 1;
 			}
+		} else if (strcmp(argv[i], "--svg") == 0 && i + 1 < argc) {
+			svg = argv[++i];
 		} else {
-			fprintf(stderr, "usage: bench [--json FILE] [--quick]\n");
+			fprintf(stderr, "usage: bench [--json FILE] [--svg FILE] [--quick]\n");
 			return strcmp(argv[i], "--help") != 0 ? 2 : 0;
 		}
 	}
@@ -229,6 +286,10 @@ int main(int argc, char **argv)
 		vast(counts[i]);
 	if (json)
 		fclose(json);
+	if (svg && !draw(svg)) {
+		perror(svg);
+		return 1;
+	}
 	printf("done\n");
 	return 0;
 }

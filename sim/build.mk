@@ -38,6 +38,7 @@ $(eval $(call sim,release,$(CLANG),-O2))
 $(eval $(call sim,clang,$(CLANG),-O2,$(CHECKED)))
 $(eval $(call sim,gcc,$(GCC),-O2,$(CHECKED)))
 $(eval $(call sim,asan,$(CLANG),-O1 $(SANITIZE_ADDRESS),$(CHECKED)))
+$(eval $(call sim,m32,$(GCC),-O2 -m32,$(CHECKED)))
 
 # What people run: the example, and how fast the machine judges.
 SIM_EXAMPLE := $(BUILD)/release/examples/simulated
@@ -51,12 +52,15 @@ $(SIM_EXAMPLE): $(BUILD)/release/sim/examples/simulated/main.o $(BUILD)/release/
 $(SIM_BENCH): $(BUILD)/release/sim/sim/bench.o $(BUILD)/release/libkelp-sim.a
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) $(SIM_FLAGS_release) $^ -o $@
+	$(Q)$(CLANG) $(SIM_FLAGS_release) $^ -lm -o $@
 
 example-simulated: $(SIM_EXAMPLE) ## Page-table code that is not Kelp's on the simulated machine
 	@$(SIM_EXAMPLE) || true
 
-bench-sim: $(SIM_BENCH) ## How fast the simulated machine judges: a table and build/bench-sim.json
-	@$(SIM_BENCH) --json $(BUILD)/bench-sim.json
+bench-sim: $(SIM_BENCH) ## How fast the simulated machine judges: a table, build/bench-sim.json, a figure
+	@$(SIM_BENCH) --json $(BUILD)/bench-sim.json --svg $(BUILD)/bench-sim.svg
 
-.PHONY: example-simulated bench-sim
+mutants: $(BUILD)/clang/tests/sim/library ## The library with one flush removed, at each site in turn: the oracle must notice
+	@tests/sim/mutate.sh $(BUILD)
+
+.PHONY: example-simulated bench-sim mutants

@@ -12,7 +12,7 @@ struct kernel {
 	unsigned cpu; /* the one that runs the page-table code at the moment */
 };
 
-/* ---- the hooks: each reports to the machine -------------------------------------------------- */
+/* ---- the hooks: each reports to the machine ------------------------------------------------- */
 
 static uint64_t take_page(void *context)
 {
@@ -52,7 +52,7 @@ static void flush_everywhere(void *context, uint64_t va)
 		sim_x86_invlpg(kernel->sim, cpu, va);
 }
 
-/* ---- the workload ------------------------------------------------------------------------------ */
+/* ---- the workload --------------------------------------------------------------------------- */
 
 static void work(struct kernel *kernel)
 {

@@ -22,9 +22,9 @@ sites() {
 		sed 's/^\([^:]*\):\([0-9]*\):.*/\1 \2 kelp_flush_add( mutant_flush_add(/'
 	grep -nE 'gather[a-z_]*\(' src/space_*.h | grep -vE 'static|^[^:]*:[0-9]*: \*|/\*' |
 		grep ';$' | sed 's/^\([^:]*\):\([0-9]*\):.*/\1 \2 - -/'
-	grep -n 'kelp_hw_invalidate_\(all\|page\)(' src/flush.c |
+	grep -Hn 'kelp_hw_invalidate_\(all\|page\)(' src/flush.c |
 		sed 's/^\([^:]*\):\([0-9]*\):.*(.*/\1 \2 kelp_hw_invalidate_ mutant_invalidate_/'
-	grep -n 'port->shootdown(' src/flush.c |
+	grep -Hn 'port->shootdown(' src/flush.c |
 		sed 's/^\([^:]*\):\([0-9]*\):.*/\1 \2 - -/'
 	grep -n 'kelp_hw_published();' src/*.h src/*.c |
 		sed 's/^\([^:]*\):\([0-9]*\):.*/\1 \2 - -/'
@@ -59,11 +59,15 @@ make_mutant() { # FILE LINE WORD REPLACEMENT
 		sed -i "$2s/$3/$4/" "$work/tree/$1"
 	fi
 	cmp -s "$1" "$work/tree/$1" && return 1
-	sources=$(cd "$work/tree" && ls src/*.c arch/*/*.c)
+	# What does not contain the mutated file comes from the archive.
+	case $1 in
+	*.c) sources=$1 ;;
+	*) sources=$(cd "$work/tree" && ls arch/*/*space.c) ;;
+	esac
 	rm -f "$work"/*.o
 	for source in $sources; do
 		printf '%s\n' "$source"
-	done | xargs -P 2 -I{} sh -c 'name=$(echo {} | tr / _); '"$CLANG"' -std=gnu11 -O1 -w \
+	done | xargs -P 2 -I{} sh -c 'name=$(echo {} | tr / _); '"$CLANG"' -std=gnu11 -O0 -w \
 		-DKELP_DEBUG=1 -D_GNU_SOURCE -include "'"$work"'/mutant.h" -Isim -Iinclude \
 		-I"'"$work"'/tree" -I. -c "'"$work"'/tree/{}" -o "'"$work"'/$name.o"' || return 1
 	"$CLANG" "$build/clang/sim/tests/sim/library.o" "$work"/*.o "$build/clang/libkelp-sim.a" \
