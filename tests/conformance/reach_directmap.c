@@ -402,6 +402,32 @@ static void a_quiet_moment_may_be_refused(struct bare *bare)
 	end(&f);
 }
 
+/* The gather holds a table that was merged away; it must go back before all CPUs are parked. */
+static void a_quiet_moment_gives_no_table_back(struct bare *bare)
+{
+	struct kelp_flush flush = {0};
+	struct fixture f;
+	unsigned gives;
+
+	begin(&f, bare);
+	assert_status(kelp_directmap_set_invalid(&f.map, pfn(f.hot + f.table + 1u), 1), KELP_OK);
+	kelp_flush_begin(&flush, &f.reach.space);
+	assert_status(kelp_directmap_set_default_gather(&f.map, &flush, pfn(f.hot + f.table + 1u),
+							1), KELP_OK);
+	assert_false(kelp_flush_is_empty(&flush));
+	gives = bare->port->gives;
+	assert_status(kelp_directmap_set_invalid_gather(&f.map, &flush,
+							pfn(f.hot + 2u * f.table + 1u), 1),
+		      KELP_OK);
+	assert_true(bare->port->gives > gives);
+	kelp_flush_commit(&flush);
+	reach_settled(&f.reach);
+	assert_status(kelp_directmap_set_default(&f.map, pfn(f.hot + 2u * f.table + 1u), 1),
+		      KELP_OK);
+	assert_true(reach_is_as_saved(&f.reach));
+	end(&f);
+}
+
 static bool has_another_type(const struct kelp_format *format)
 {
 	uint64_t entry;
@@ -660,6 +686,8 @@ int main(void)
 		{"INV-3.1 without a quiet moment a live leaf stays",
 		 without_a_quiet_moment_a_live_leaf_stays, demands_breaks},
 		{"INV-3.1 a quiet moment may be refused", a_quiet_moment_may_be_refused,
+		 demands_breaks},
+		{"a quiet moment gives no table back", a_quiet_moment_gives_no_table_back,
 		 demands_breaks},
 		{"a type changes after the split is flushed",
 		 a_type_changes_after_the_split_is_flushed, has_another_type},
