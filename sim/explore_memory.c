@@ -316,7 +316,8 @@ static void view_copy(struct view *to, const struct view *from)
 {
 	to->known = from->known;
 	to->count = from->count;
-	memcpy(to->message, from->message, from->count * sizeof(uint16_t));
+	if (from->count)
+		memcpy(to->message, from->message, from->count * sizeof(uint16_t));
 }
 
 /* A copy that will not change. */
@@ -328,7 +329,8 @@ static struct view view_freeze(struct explorer *x, const struct view *from)
 		explore_misuse("a schedule so long that its views do not fit");
 	frozen.message = x->view_pool + x->view_used;
 	x->view_used += from->count;
-	memcpy(frozen.message, from->message, from->count * sizeof(uint16_t));
+	if (from->count)
+		memcpy(frozen.message, from->message, from->count * sizeof(uint16_t));
 	return frozen;
 }
 
