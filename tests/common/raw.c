@@ -7,14 +7,17 @@
 
 #include "report.h"
 
+static uint64_t entry_at(const struct kelp_format *format, const void *memory, unsigned index)
+{
+	if (format->entry_bytes == 4)
+		return ((const uint32_t *)memory)[index];
+	return ((const uint64_t *)memory)[index];
+}
+
 uint64_t raw_read(const struct kelp_format *format, struct test_port *port, kelp_paddr_t table,
 		  unsigned index)
 {
-	unsigned char *memory = test_port_memory(port, table);
-
-	if (format->entry_bytes == 4)
-		return ((const uint32_t *)(void *)memory)[index];
-	return ((const uint64_t *)(void *)memory)[index];
+	return entry_at(format, test_port_memory(port, table), index);
 }
 
 void raw_write(const struct kelp_format *format, struct test_port *port, kelp_paddr_t table,
@@ -59,10 +62,11 @@ static void collect(struct raw_list *list, const struct kelp_format *format,
 		    kelp_attr_t denied)
 {
 	const struct kelp_format_ops *ops = format->ops;
+	const void *memory = test_port_memory(port, table);
 	unsigned entries = 1u << format->index_bits[level];
 
 	for (unsigned i = 0; i < entries; i++) {
-		uint64_t entry = raw_read(format, port, table, i);
+		uint64_t entry = entry_at(format, memory, i);
 		uint64_t here = bits | (uint64_t)i << format->shift[level];
 		struct raw_entry *item;
 		kelp_vaddr_t va;
@@ -235,11 +239,12 @@ bool raw_touch(const struct kelp_format *format, struct test_port *port,
 static uint64_t digest(const struct kelp_format *format, struct test_port *port,
 		       kelp_paddr_t table, unsigned level, uint64_t sum)
 {
+	const void *memory = test_port_memory(port, table);
 	unsigned entries = 1u << format->index_bits[level];
 
 	sum = (sum ^ table) * UINT64_C(0x100000001b3);
 	for (unsigned i = 0; i < entries; i++) {
-		uint64_t entry = raw_read(format, port, table, i);
+		uint64_t entry = entry_at(format, memory, i);
 
 		if (!entry)
 			continue;

@@ -1228,6 +1228,15 @@ void step_random(struct random *random, const struct kelp_format *format, struct
 		step->flags |= KELP_ALLOW_BREAK;
 	if (random_chance(random, 1) && step->kind < STEP_RELEASE)
 		step->flags |= UINT32_C(1) << random_below(random, 24);
+	/* Everything goes now and then: long sequences stay small, and large ranges are met. */
+	if (step->kind == STEP_UNMAP && random_chance(random, 20)) {
+		unsigned r = (unsigned)random_below(random, format->va_ranges);
+
+		step->va = format->va_first[r];
+		step->size = format->va_last[r] - format->va_first[r] + 1u;
+		step->way = STEP_DIRECT;
+		step->flags &= KELP_ALLOW_BREAK;
+	}
 	/* No step may make more entries than a test has time for. */
 	if (step->kind == STEP_SPLIT || step->kind == STEP_POPULATE ||
 	    KELP_LEAF_SHIFT_OF(step->flags)) {

@@ -17,13 +17,13 @@ static struct {
 	unsigned long steps; /* per sequence */
 	unsigned sequences;
 	const char *format;
-} options = {.seed = 1, .steps = 1500, .sequences = 3};
+} options = {.seed = 1, .steps = 600, .sequences = 4};
 
 static const char usage[] =
 	"Runs random operations on every format and compares with a model.\n"
 	"  --seed N       where the random numbers start (default 1; or KELP_TEST_SEED)\n"
-	"  --steps N      operations per sequence (default 1500)\n"
-	"  --sequences N  sequences per format (default 3; times KELP_TEST_SCALE)\n"
+	"  --steps N      operations per sequence (default 600)\n"
+	"  --sequences N  sequences per format (default 4; times KELP_TEST_SCALE)\n"
 	"  --format NAME  only this format\n"
 	"Exit status: 0 all agree, 1 a difference, 2 bad usage.\n";
 
