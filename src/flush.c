@@ -124,6 +124,23 @@ void kelp_flush_add(struct kelp_flush *flush, kelp_vaddr_t first, kelp_vaddr_t l
 	add_range(flush, first, last, stride_shift);
 }
 
+bool kelp_flush_overlaps(struct kelp_flush *flush, kelp_vaddr_t first, kelp_vaddr_t last)
+{
+	const struct kelp_flush_request *request = &flush->request;
+
+	end_run(flush);
+	if (request->flags & KELP_FLUSH_ALL)
+		return true;
+	for (uint32_t i = 0; i < request->count; i++) {
+		uint64_t step = UINT64_C(1) << request->range[i].stride_shift;
+
+		if (first <= (request->range[i].last | (step - 1u)) &&
+		    last >= (request->range[i].first & ~(step - 1u)))
+			return true;
+	}
+	return false;
+}
+
 /* True when single invalidations would cost more than starting over. */
 static bool beyond_threshold(const struct kelp_flush_request *request)
 {

@@ -28,6 +28,9 @@ static inline bool kelp_flush_continue(struct kelp_flush *flush, kelp_vaddr_t va
 /* Ends the run there is, and begins one with the page at `va`. */
 enum kelp_status kelp_flush_begin_run(struct kelp_flush *flush, kelp_vaddr_t va, uint32_t flags);
 
+/* Is anything gathered, and not flushed yet, that touches [first, last]? */
+bool kelp_flush_overlaps(struct kelp_flush *flush, kelp_vaddr_t first, kelp_vaddr_t last);
+
 /*
  * Notes that tables were unlinked: cursors into them are void. The pages themselves go onto
  * flush->retired or flush->intact.

@@ -54,6 +54,20 @@ static uint64_t broken(const struct edit *edit, unsigned level, uint64_t entry, 
 	return result;
 }
 
+/*
+ * Where breaks are demanded: what this gather took away in the range may still be cached, and
+ * nothing valid may be written over that. The caller that begins a second edit of the same
+ * addresses in one gather gets its flush here (INV-1.2).
+ */
+static void flush_pending(struct edit *edit)
+{
+	if (!F(demands_break)(edit->format) ||
+	    !kelp_flush_overlaps(edit->flush, edit->va, edit->last))
+		return;
+	kelp_hw_published();
+	kelp_flush_now(edit->flush);
+}
+
 struct cut {
 	void *table;
 	unsigned index;

@@ -323,6 +323,7 @@ static void protect_commit(struct edit *edit, void *table, unsigned level, kelp_
 static void protect_make(struct edit *edit)
 {
 	note_global(edit->space, edit->set);
+	flush_pending(edit);
 	cut_ends(edit);
 	protect_commit(edit, root_table(edit->space), root_level(edit->format), edit->va,
 		       edit->last);

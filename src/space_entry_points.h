@@ -228,7 +228,8 @@ OPERATION(enum kelp_status, map)(struct kelp_flush *flush, kelp_vaddr_t va, kelp
 	uint64_t index = cursor_index(flush, va);
 
 	if (KELP_LIKELY(cursor_fits(flush, index, size) && (pa & flush->cursor_unfit) == 0 &&
-			attributes == flush->cursor_attr && flags == 0)) {
+			attributes == flush->cursor_attr && flags == 0 &&
+			(!F(demands_break)(flush->space->format) || kelp_flush_is_empty(flush)))) {
 		void *table = flush->cursor_table;
 		uint64_t bits = flush->cursor_bits;
 
@@ -347,6 +348,7 @@ OPERATION(enum kelp_status, populate)(struct kelp_flush *flush, kelp_vaddr_t va,
 	status = reserve(&edit);
 	if (status != KELP_OK)
 		return status;
+	flush_pending(&edit);
 	populate_commit(&edit, root_table(edit.space), root_level(f), target, edit.va, edit.last);
 	kelp_hw_published();
 	kelp_pages_cancel(edit.space, &change);
@@ -388,6 +390,7 @@ OPERATION(enum kelp_status, split)(struct kelp_flush *flush, kelp_vaddr_t va, ui
 		status = reserve(&edit);
 	if (status != KELP_OK)
 		return status;
+	flush_pending(&edit);
 	split_commit(&edit, root_table(edit.space), root_level(f), leaf_shift, edit.va, edit.last);
 	kelp_hw_published();
 	kelp_pages_cancel(edit.space, &change);
@@ -421,6 +424,7 @@ OPERATION(enum kelp_status, coalesce)(struct kelp_flush *flush, kelp_vaddr_t va,
 			return status;
 	}
 	work.commit = true;
+	flush_pending(&edit);
 	status = coalesce_table(&edit, &work, root_table(edit.space), root_level(f), edit.va,
 				edit.last);
 	kelp_hw_published();

@@ -450,6 +450,13 @@ static void map_below(struct edit *edit, void *table, unsigned level, kelp_vaddr
 		map_commit(edit, table_of(edit->space, level, entry), level - 1, va, last);
 		return;
 	}
+	if (kind == KELP_ENTRY_LEAF && F(group_order)(level) > 0 && F(grouped)(f, level, entry)) {
+		struct cut cut = {table, index, level, entry};
+
+		/* Else the rest of the group would go on answering for this entry's addresses. */
+		ungroup_leaves(edit, &cut, va);
+		entry = load(table, index);
+	}
 	page = kelp_pages_take(edit->space, edit->change);
 	pointer = F(table)(f, level, page, true);
 	if (full) {
@@ -517,6 +524,7 @@ static enum kelp_status map_prepare(struct edit *edit)
 static void map_make(struct edit *edit)
 {
 	note_global(edit->space, edit->set);
+	flush_pending(edit);
 	if (edit->flags & KELP_REPLACE)
 		cut_ends(edit);
 	map_commit(edit, root_table(edit->space), root_level(edit->format), edit->va, edit->last);

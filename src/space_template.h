@@ -12,6 +12,7 @@
  *  shift(level)            log2 of what one entry spans; constant per level
  *  index(f, level, va)     position in the table of this level
  *  caches_invalid(f)       f->caches_invalid; a constant where the format knows it
+ *  demands_break(f)        f->demands_break; a constant where the format knows it
  *  group_order(level)      log2 of the entries that one group mark covers; 0 = no groups
  *  leaf_ok(f, level)       may a leaf stand at this level
  *  reach(f, level)         highest physical address that a leaf of this level can translate to

@@ -33,6 +33,13 @@ static inline bool KELP_ARM64(caches_invalid)(const struct kelp_format *f)
 	return false;
 }
 
+/* Whatever the BBM level, an output address is never changed live (D8.17). */
+static inline bool KELP_ARM64(demands_break)(const struct kelp_format *f)
+{
+	(void)f;
+	return true;
+}
+
 static inline unsigned KELP_ARM64(group_order)(unsigned level)
 {
 	return kelp_arm64_group_order(level, KELP_ARM64_GRANULE);

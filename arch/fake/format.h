@@ -151,6 +151,12 @@ static inline bool kelp_fake_caches_invalid(const struct kelp_format *f)
 	return f->caches_invalid;
 }
 
+static inline bool kelp_fake_demands_break(const struct kelp_format *f)
+{
+	(void)f;
+	return true;
+}
+
 static inline unsigned kelp_fake_group_order(unsigned level)
 {
 	return kelp_fake_level[level].group_order;

@@ -94,6 +94,12 @@ static inline bool kelp_riscv64_caches_invalid(const struct kelp_format *f)
 	return f->caches_invalid;
 }
 
+static inline bool kelp_riscv64_demands_break(const struct kelp_format *f)
+{
+	(void)f;
+	return false;
+}
+
 static inline unsigned kelp_riscv64_group_order(unsigned level)
 {
 	return level == 0 ? KELP_RISCV64_NAPOT_ORDER : 0;

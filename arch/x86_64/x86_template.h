@@ -49,6 +49,12 @@ static inline kelp_paddr_t KELP_X86_FORMAT(table_address)(const struct kelp_form
 	return e & f->address_mask;
 }
 
+static inline bool KELP_X86_FORMAT(demands_break)(const struct kelp_format *f)
+{
+	(void)f;
+	return false;
+}
+
 /* No x86 mode has a group mark. */
 static inline unsigned KELP_X86_FORMAT(group_order)(unsigned level)
 {

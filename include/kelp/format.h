@@ -87,6 +87,11 @@ struct kelp_format {
 	uint8_t entry_bytes; /* 4 or 8 */
 	uint8_t bbm_level;   /* arm64 FEAT_BBM 0, 1, 2; 2 where no break is ever demanded */
 
+	/*
+	 * Break-before-make exists here, whatever the level. An edit then flushes first what its
+	 * gather still holds of the range: an earlier edit's leaves may be cached.
+	 */
+	bool demands_break;
 	/* Hardware may cache that an entry is NOT valid: making one valid needs a flush. */
 	bool caches_invalid;
 	/* Invalidating one address does not reach table pointers: their change needs all of it. */

@@ -28,6 +28,8 @@
  * KELP_ALLOW_BREAK is given: then it breaks, flushes through the gather at once, and makes;
  * meanwhile accesses to what the entry covered may fault. It is for ranges that nobody uses at
  * that moment or whose faults are retried; it is not for the stack one stands on.
+ * A second edit of the same addresses in one gather also flushes at once there, before it writes:
+ * what the first one took away may still be cached.
  */
 #ifndef KELP_SPACE_H
 #define KELP_SPACE_H

@@ -42,6 +42,12 @@ static inline bool kelp_tiny_caches_invalid(const struct kelp_format *f)
 	return f->caches_invalid;
 }
 
+static inline bool kelp_tiny_demands_break(const struct kelp_format *f)
+{
+	(void)f;
+	return false;
+}
+
 static inline unsigned kelp_tiny_shift(unsigned level)
 {
 	return 6u + 2u * level;

@@ -35,7 +35,6 @@ bool driver_begin(struct driver *d, const struct kelp_format *format, uint64_t s
 	/* As strictly as the SDM can be read: what is left of a split leaf goes piece by piece. */
 	config.policy.invlpg_reaches_former_leaf = false;
 	config.policy.invalidate_reaches_group = false;
-	d->breaks = config.arch == SIM_ARM64 || config.arch == SIM_FAKE;
 	d->sim = sim_create(&config);
 	if (!d->sim)
 		return fail(d, "the machine cannot be made");
@@ -232,12 +231,6 @@ bool driver_round(struct driver *d)
 						~d->format->encryption_bit;
 			freed[freed_count++].size = UINT64_C(1) << d->format->page_shift;
 		}
-		/*
-		 * What an edit of this gather took away may still be cached: where break-before-
-		 * make rules, making it again needs the flush first.
-		 */
-		if (d->breaks && !getenv("SIM_STRICT_GATHER"))
-			kelp_flush_now(&flush);
 		d->port.fail_at = step.fail_at;
 		d->port.fail_for_ever = step.fail_for_ever;
 		status = operate(d, &flush, &step);

@@ -18,7 +18,6 @@ struct driver {
 	struct random random;
 	uint64_t operations, done, accesses;
 	bool away; /* CPU 2 runs on `other` */
-	bool breaks; /* the architecture demands break-before-make */
 	bool failed;
 	char why[512];
 	/* The last places touched: accesses look there. */
