@@ -2,7 +2,6 @@
 /* sequence_random: steps at random, the same again for the same seed. */
 #include "sequence.h"
 
-
 uint64_t random_next(struct random *random)
 {
 	/* splitmix64: every seed is as good as any other. */
@@ -116,6 +115,33 @@ static void random_protect(struct random *random, const struct kelp_format *form
 		step->flags |= KELP_SKIP_HOLES;
 }
 
+/* Frames: in step with the addresses, so that neighbours continue; or just aligned; or the last. */
+static kelp_paddr_t random_frame(struct random *random, kelp_vaddr_t va, uint64_t length,
+				 uint64_t unit, kelp_paddr_t mask)
+{
+	kelp_paddr_t pa;
+
+	if (random_chance(random, 70))
+		pa = (va & (length - 1u)) & mask;
+	else
+		pa = (random_below(random, 64) * unit + (va & (unit - 1u))) & mask;
+	if (random_chance(random, 10))
+		pa = (mask & ~(length - 1u)) | (va & (length - 1u) & mask);
+	return pa;
+}
+
+/* No step may make more entries than a test has time for. */
+static void limit_entries(struct step *step)
+{
+	unsigned limit = KELP_LEAF_SHIFT_OF(step->flags);
+	unsigned small = limit ? limit : step->leaf_shift;
+
+	if (step->kind != STEP_SPLIT && step->kind != STEP_POPULATE && limit == 0)
+		return;
+	if (small < 63 && step->size >> small > 1024)
+		step->size = UINT64_C(1024) << small;
+}
+
 void step_random(struct random *random, const struct kelp_format *format, struct step *step)
 {
 	static const enum step_kind kinds[] = {
@@ -150,13 +176,7 @@ void step_random(struct random *random, const struct kelp_format *format, struct
 	/* From the window's end backwards as often as forwards. */
 	step->va = random_chance(random, 50) ? window + offset
 					     : window + (length - 1u) - offset - (step->size - 1u);
-	/* Frames: in step with the addresses, so that neighbours continue; or just aligned. */
-	if (random_chance(random, 70))
-		step->pa = (step->va & (length - 1u)) & pa_mask;
-	else
-		step->pa = (random_below(random, 64) * unit + (step->va & (unit - 1u))) & pa_mask;
-	if (random_chance(random, 10))
-		step->pa = (pa_mask & ~(length - 1u)) | (step->va & (length - 1u) & pa_mask);
+	step->pa = random_frame(random, step->va, length, unit, pa_mask);
 	if (random_chance(random, 1)) {
 		uint64_t bad[] = {step->va ^ page / 2, step->va ^ UINT64_C(1) << 62,
 				  step->va + format->va_last[0], UINT64_MAX - page + 1u};
@@ -211,13 +231,5 @@ void step_random(struct random *random, const struct kelp_format *format, struct
 		step->way = STEP_DIRECT;
 		step->flags &= KELP_ALLOW_BREAK;
 	}
-	/* No step may make more entries than a test has time for. */
-	if (step->kind == STEP_SPLIT || step->kind == STEP_POPULATE ||
-	    KELP_LEAF_SHIFT_OF(step->flags)) {
-		unsigned small = KELP_LEAF_SHIFT_OF(step->flags) ? KELP_LEAF_SHIFT_OF(step->flags)
-								 : step->leaf_shift;
-
-		if (small < 63 && step->size >> small > 1024)
-			step->size = UINT64_C(1024) << small;
-	}
+	limit_entries(step);
 }
