@@ -95,6 +95,10 @@ static bool cut_find(const struct edit *edit, kelp_vaddr_t boundary, struct cut 
 		enum kelp_entry_kind kind = F(kind)(f, level, entry);
 
 		if (kind == KELP_ENTRY_TABLE) {
+			/* Here begins a table that may be another writer's, who may give it back:
+			 * and nothing below it reaches across its own begin. */
+			if ((boundary & (span(level) - 1u)) == 0)
+				return false;
 			table = table_of(edit->space, level, entry);
 			level--;
 			continue;

@@ -151,10 +151,22 @@ static enum kelp_status look_query(const struct kelp_space *space, kelp_vaddr_t 
 				   struct kelp_mapping *mapping)
 {
 	struct found found;
+	const void *table;
 
 	if (!kelp_format_is_canonical(space->format, va))
 		return KELP_ERR_ADDRESS;
 	look_down(space, va, true, true, &found);
+	/*
+	 * Somebody's own mark, or the link of a gather's list in a table that was unlinked
+	 * meanwhile: whoever walks again does not come to an unlinked table (unlinking is stored
+	 * before the link).
+	 */
+	while (F(kind)(space->format, found.level, found.entry) == KELP_ENTRY_OPAQUE) {
+		table = found.table;
+		look_down(space, va, true, true, &found);
+		if (found.table == table)
+			break;
+	}
 	describe(space->format, found.table, found.level, va, found.entry, found.denied, mapping);
 	return KELP_OK;
 }
@@ -227,6 +239,16 @@ static void look_walk(struct looking *look, const void *table, unsigned level, k
 		enum kelp_entry_kind kind = F(kind)(f, level, entry);
 		struct kelp_mapping mapping;
 
+		/* A link in a table that was unlinked meanwhile: all of it is a hole now. */
+		if (kind == KELP_ENTRY_OPAQUE) {
+			struct found found;
+
+			look_down(look->space, va, true, false, &found);
+			if (found.table != table) {
+				entry = 0;
+				kind = KELP_ENTRY_NONE;
+			}
+		}
 		if (kind == KELP_ENTRY_TABLE) {
 			if (look->flags & KELP_WALK_TABLES) {
 				visit_run(look);

@@ -12,7 +12,8 @@
  *  - EDITS: map, unmap, protect, populate and the splits they imply may run in parallel on
  *    ranges that do not overlap. They install tables by compare-and-swap, and unmap unlinks
  *    only tables whose whole span lies inside its own range. "Range" is what is asked for; where
- *    a GROUPED leaf (contiguous hint, NAPOT) is cut, the group's whole span counts.
+ *    a GROUPED leaf (contiguous hint, NAPOT) is cut, the group's whole span counts, and where a
+ *    leaf is broken (KELP_ALLOW_BREAK), the whole span of that leaf.
  *  - RESTRUCTURING: coalesce, release and destroy take structure away at the edges of their
  *    range; no edit may run meanwhile whose range shares a root entry with theirs.
  *  - Two edits whose ranges overlap are the caller's to order, as are two walkers of which one

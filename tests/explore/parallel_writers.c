@@ -375,14 +375,17 @@ static const struct world_case cases[] = {
 	{"two cut a leaf beside query", setup_large_read, {unmap_first, unmap_last, look_untouched},
 	 finish_both_unmapped,
 	 .thread_name = {NULL}},
-	/* The entry that one has broken, the other takes for a leaf and splits; then it is lost. */
-	{"two unmap parts, with a break", setup_large_bbm0, {unmap_first_break, unmap_last_break},
+	/*
+	 * Callers' errors: where a leaf is broken its whole span counts as the range. What one has
+	 * broken, the other takes for a leaf and splits; then it is lost.
+	 */
+	{"bad: two unmap parts, with a break", setup_large_bbm0, {unmap_first_break, unmap_last_break},
 	 finish_both_unmapped,
-	 .fails = "", .known_bug = true,
+	 .fails = "",
 	 .thread_name = {NULL}},
-	{"unmap and protect, with a break", setup_large_bbm0,
+	{"bad: unmap and protect, with a break", setup_large_bbm0,
 	 {unmap_first_break, protect_last_break}, finish_unmapped_protected_break,
-	 .fails = "", .known_bug = true,
+	 .fails = "",
 	 .thread_name = {NULL}},
 	{"unmap of a table beside protect", setup_tables, {unmap_table, protect_next_table},
 	 finish_table_gone,
@@ -393,9 +396,8 @@ static const struct world_case cases[] = {
 	{"two edit one table", setup_tables, {unmap_begin_of_first, protect_end_of_first},
 	 finish_first_shared,
 	 .thread_name = {NULL}},
-	/* Cutting at the end of the range looks into the neighbour's table. */
+	/* Cutting at the end of the range must not look into the neighbour's table. */
 	{"two unmap a table each", setup_tables, {unmap_table, unmap_next_table}, finish_tables_gone,
-	 .fails = "giving it back", .known_bug = true,
 	 .thread_name = {NULL}},
 	{"unmap of a table beside a cursor", setup_tables, {unmap_table, unmap_pages_by_cursor},
 	 finish_cursor,

@@ -500,13 +500,11 @@ static const struct world_case cases[] = {
 	 .thread_name = {"writer", "reader"}},
 	{"unmap of a table beside query", setup_two_tables, {unmap_first_table, look_first_table},
 	 finish_first_gone, .thread_name = {"writer", "reader"}},
-	/* The link of the gather's list, in the first entry of a table that readers may still see. */
+	/* Readers may still be in a table whose first entry is already a link of the gather's list. */
 	{"unmap of two tables beside query", setup_two_tables, {unmap_two_tables, look_second_table},
-	 finish_two_gone, .fails = "kind 4", .known_bug = true,
-	 .thread_name = {"writer", "reader"}},
+	 finish_two_gone, .thread_name = {"writer", "reader"}},
 	{"unmap of a tree beside query", setup_whole_entry, {unmap_whole_entry, look_second_table},
-	 finish_empty, .fails = "kind 4", .known_bug = true,
-	 .thread_name = {"writer", "reader"}},
+	 finish_empty, .thread_name = {"writer", "reader"}},
 	{"protect beside query", setup_pages, {protect_pages, look_protected}, finish_protected,
 	 .thread_name = {"writer", "reader"}},
 	{"protect of a large leaf, query", setup_large, {protect_pages, look_protected},
@@ -528,7 +526,6 @@ static const struct world_case cases[] = {
 	{"coalesce beside walk", setup_pages, {coalesce_pages, walk_runs}, finish_coalesced,
 	 .thread_name = {"writer", "walker"}},
 	{"release beside query", setup_empty_tables, {release_tables, look_at_hole}, finish_empty,
-	 .fails = "kind 4", .known_bug = true, /* as above */
 	 .thread_name = {"writer", "reader"}},
 	{"split, hardware sets dirty", setup_large_ad, {split_large, hardware_write}, finish_dirty_3,
 	 .thread_name = {"writer", "hardware"}},
