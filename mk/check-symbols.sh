@@ -12,7 +12,7 @@ NM=${NM:-llvm-nm}
 OBJDUMP=${OBJDUMP:-llvm-objdump}
 
 ALLOWED='memcpy|memset|memmove|memcmp'
-ONE_CALL='map unmap protect populate split coalesce release prepare commit query translate walk'
+ONE_CALL='map unmap protect populate split coalesce release share prepare commit query translate walk'
 
 number=0
 failed=0

@@ -8,8 +8,6 @@
 #include "pages.h"
 #include "space_ops.h"
 
-#define ADOPTED_ROOT (UINT32_C(1) << 31) /* kelp_space.flags: the root is not ours to free */
-
 static void setup(struct kelp_space *space, const struct kelp_format *format,
 		  const struct kelp_port *port, uint32_t flags)
 {
@@ -51,7 +49,7 @@ enum kelp_status kelp_space_adopt(struct kelp_space *space, const struct kelp_fo
 		return KELP_ERR_ALIGNMENT;
 	if (root > format->root_limit)
 		return KELP_ERR_ADDRESS;
-	setup(space, format, port, flags | ADOPTED_ROOT);
+	setup(space, format, port, flags | KELP_SPACE_ADOPTED_ROOT);
 	space->root = root;
 	return KELP_SPACE_CALL(space, check_adopted, space, table_limit);
 }
@@ -67,7 +65,7 @@ void kelp_space_destroy(struct kelp_space *space)
 	kelp_flush_add(&flush, 0, 0, space->format->page_shift,
 		       KELP_FLUSH_ALL | KELP_FLUSH_GLOBAL | KELP_FLUSH_TABLES);
 	kelp_flush_commit(&flush);
-	if (!(space->flags & ADOPTED_ROOT)) {
+	if (!(space->flags & KELP_SPACE_ADOPTED_ROOT)) {
 		kelp_pages_give(space, space->root);
 		kelp_hw_count_add(&space->tables, UINT32_MAX);
 	}
@@ -134,6 +132,12 @@ enum kelp_status kelp_space_release(struct kelp_flush *flush, kelp_vaddr_t va, u
 				    uint64_t *released)
 {
 	return KELP_SPACE_CALL(flush->space, release, flush, va, size, released);
+}
+
+enum kelp_status kelp_space_share(struct kelp_flush *flush, const struct kelp_space *from,
+				  kelp_vaddr_t va, uint64_t size)
+{
+	return KELP_SPACE_CALL(flush->space, share, flush, from, va, size);
 }
 
 enum kelp_status kelp_space_prepare(struct kelp_flush *flush, struct kelp_change *change)

@@ -93,6 +93,11 @@ static void unmap_commit(struct edit *edit, void *table, unsigned level, kelp_va
 
 static void unmap_make(struct edit *edit)
 {
+	struct cut cut;
+
+	/* Only a cut makes something valid. */
+	if (cut_find(edit, edit->va, &cut) || cut_find(edit, edit->last + 1u, &cut))
+		flush_pending(edit);
 	cut_ends(edit);
 	unmap_commit(edit, root_table(edit->space), root_level(edit->format), edit->va,
 		     edit->last);
@@ -118,8 +123,12 @@ static const struct memo *protect_memo(struct edit *edit, unsigned level, uint64
 	before = F(decode)(f, level, entry);
 	after = (before & ~edit->clear) | edit->set;
 	lost = before & ~after;
-	/* Accessed and dirty may be set without telling anybody, not cleared. */
-	gained = after & ~before & ~(KELP_ATTR_ACCESSED | KELP_ATTR_DIRTY);
+	/* Where hardware sets accessed and dirty itself, it may be told late that they are. */
+	gained = after & ~before;
+	if (f->hardware_accessed)
+		gained &= ~KELP_ATTR_ACCESSED;
+	if (f->hardware_dirty)
+		gained &= ~KELP_ATTR_DIRTY;
 	*memo = (struct memo){
 		.from = from,
 		.known = true,

@@ -73,6 +73,22 @@ static enum kelp_status reserve(struct edit *edit)
 					  kelp_flush_intact_pages(edit->flush, edit->intact));
 }
 
+/*
+ * The same for a change that is committed later: what room the gather's records have now,
+ * another change may take first.
+ */
+static enum kelp_status reserve_for_later(struct edit *edit)
+{
+	uint64_t capacity =
+		kelp_flush_overflow_capacity((size_t)1 << edit->format->page_shift);
+	uint64_t pages = 0;
+
+	for (uint64_t records = edit->intact; records > 0; pages++)
+		records -= records < capacity ? records : capacity;
+	return kelp_pages_reserve(edit->space, edit->change, edit->tables + pages);
+}
+
+/* Everything of an edit that may fail, but the reserve. */
 static enum kelp_status prepare_edit(struct edit *edit, struct kelp_flush *flush,
 				     struct kelp_change *change)
 {
@@ -96,7 +112,7 @@ static enum kelp_status prepare_edit(struct edit *edit, struct kelp_flush *flush
 		status = protect_prepare(edit);
 		break;
 	}
-	return status == KELP_OK ? reserve(edit) : status;
+	return status;
 }
 
 static void make_edit(struct edit *edit)
@@ -118,13 +134,15 @@ static void make_edit(struct edit *edit)
 
 OPERATION(enum kelp_status, prepare)(struct kelp_flush *flush, struct kelp_change *change)
 {
+	enum kelp_status status;
 	struct edit edit;
 
 	check_open(flush);
 	if (change->kind != KELP_CHANGE_MAP && change->kind != KELP_CHANGE_UNMAP &&
 	    change->kind != KELP_CHANGE_PROTECT)
 		return KELP_ERR_ARGUMENT;
-	return prepare_edit(&edit, flush, change);
+	status = prepare_edit(&edit, flush, change);
+	return status == KELP_OK ? reserve_for_later(&edit) : status;
 }
 
 OPERATION(void, commit)(struct kelp_change *change)
@@ -151,6 +169,8 @@ static enum kelp_status change_now(struct kelp_flush *flush, struct kelp_change 
 
 	check_open(flush);
 	status = prepare_edit(&edit, flush, change);
+	if (status == KELP_OK)
+		status = reserve(&edit);
 	if (status == KELP_OK)
 		make_edit(&edit);
 	return status;
@@ -262,7 +282,7 @@ static __attribute__((noinline)) enum kelp_status unmap_slowly(struct kelp_flush
 
 	if (status == KELP_OK && size == span(0)) {
 		/* No attributes come with unmap: a map that follows encodes its own. */
-		flush->cursor_attr = ~(kelp_attr_t)0;
+		flush->cursor_attr = UINT64_MAX;
 		set_cursor(flush, va);
 	}
 	return status;
@@ -453,6 +473,64 @@ OPERATION(enum kelp_status, release)(struct kelp_flush *flush, kelp_vaddr_t va, 
 	return KELP_OK;
 }
 
+/* May the root entry at `va` of `from` stand in this root too? */
+static enum kelp_status share_check(const struct edit *edit, const struct kelp_space *from,
+				    kelp_vaddr_t va, uint64_t *entry)
+{
+	const struct kelp_format *f = edit->format;
+	unsigned level = root_level(f);
+	unsigned index = F(index)(f, level, va);
+	uint64_t here = load(root_table(edit->space), index);
+
+	*entry = load(root_table(from), index);
+	if (F(kind)(f, level, *entry) != KELP_ENTRY_TABLE)
+		return KELP_ERR_NOT_MAPPED;
+	*entry = F(table)(f, level, F(table_address)(f, level, *entry), false);
+	return here == 0 || here == *entry ? KELP_OK : KELP_ERR_EXISTS;
+}
+
+OPERATION(enum kelp_status, share)(struct kelp_flush *flush, const struct kelp_space *from,
+				   kelp_vaddr_t va, uint64_t size)
+{
+	struct kelp_space *space = flush->space;
+	const struct kelp_format *f = space->format;
+	unsigned level = root_level(f);
+	struct kelp_change change = {.va = va, .size = size};
+	enum kelp_status status;
+	struct edit edit;
+	uint64_t entry;
+
+	check_open(flush);
+	if (from->format != f || !(from->flags & KELP_SPACE_KEEP_ROOT) ||
+	    (space->flags & KELP_SPACE_ADOPTED_ROOT))
+		return KELP_ERR_ARGUMENT;
+	status = kelp_format_check_range(f, va, size);
+	if (status == KELP_OK && ((va | size) & (span(level) - 1u)))
+		status = KELP_ERR_ALIGNMENT;
+	if (status != KELP_OK)
+		return status;
+	edit_begin(&edit, flush, &change, va, size);
+	for (kelp_vaddr_t at = va; status == KELP_OK; at += span(level)) {
+		status = share_check(&edit, from, at, &entry);
+		if (last_of(level, at) == edit.last)
+			break;
+	}
+	if (status != KELP_OK)
+		return status;
+	if (kelp_hw_load32(&from->holds_global))
+		kelp_hw_store32(&space->holds_global, 1);
+	for (kelp_vaddr_t at = va;; at += span(level)) {
+		if (share_check(&edit, from, at, &entry) == KELP_OK)
+			store(root_table(space), F(index)(f, level, at), entry);
+		gather_made_valid(&edit, at, last_of(level, at), level, KELP_FLUSH_TABLES);
+		gather_root(&edit, level);
+		if (last_of(level, at) == edit.last)
+			break;
+	}
+	kelp_hw_published();
+	return KELP_OK;
+}
+
 OPERATION(enum kelp_status, query)(const struct kelp_space *space, kelp_vaddr_t va,
 				   struct kelp_mapping *mapping)
 {
@@ -570,7 +648,8 @@ static void retire_below(struct kelp_flush *flush, void *table, unsigned level)
 		if (F(owned)(f, level, entry)) {
 			store(table, i, 0);
 			retire_table(flush, F(address)(f, level, entry), level - 1);
-		} else {
+		} else if (space->flags & KELP_SPACE_ADOPTED_ROOT) {
+			/* Adopted; in a root of Kelp's own such an entry is shared, and another's. */
 			retire_below(flush, table_of(space, level, entry), level - 1);
 		}
 	}

@@ -382,9 +382,36 @@ static kelp_paddr_t frame_below(const struct kelp_space *space, const void *tabl
 }
 
 /*
- * Adds to the leaf that took a table's place what hardware noted in the table until the flush:
- * of `record->harvest`, the bits that nobody had noted before. What was known then is in the
- * leaf already, or was taken from it since.
+ * Adds `used` to the leaf at `va`, or to those that it was split into since, as far as they
+ * translate to `frame` and what follows it. A leaf may be gone again or map another frame now.
+ */
+static void harvest_into(struct kelp_space *space, void *table, unsigned level, kelp_vaddr_t va,
+			 kelp_paddr_t frame, kelp_attr_t used)
+{
+	const struct kelp_format *f = space->format;
+	unsigned index = F(index)(f, level, va);
+	uint64_t entry = load(table, index);
+	uint64_t next;
+
+	if (F(kind)(f, level, entry) == KELP_ENTRY_TABLE) {
+		table = table_of(space, level, entry);
+		for (unsigned i = 0; i < 1u << f->index_bits[level - 1]; i++)
+			harvest_into(space, table, level - 1, va + i * span(level - 1),
+				     frame + i * span(level - 1), used);
+		return;
+	}
+	while (is_leaf(F(kind)(f, level, entry)) &&
+	       frame_at(f, level, entry, va) + (va & (span(level) - 1u)) == frame) {
+		if (reshape(f, level, entry, va, used, 0, &next) != KELP_OK || next == entry ||
+		    swap(table, index, &entry, next))
+			return;
+	}
+}
+
+/*
+ * Adds to what took a table's place what hardware noted in the table until the flush: of
+ * `record->harvest`, the bits that nobody had noted before. What was known then is in the leaf
+ * already, or was taken from it since.
  */
 static void harvest_table(struct kelp_space *space, const struct kelp_flush_intact *record)
 {
@@ -394,24 +421,15 @@ static void harvest_table(struct kelp_space *space, const struct kelp_flush_inta
 	kelp_paddr_t frame = frame_below(space, old, record->level, record->va);
 	unsigned level = root_level(f);
 	void *table = root_table(space);
-	uint64_t entry, next;
-	unsigned index;
 
-	for (;;) {
-		index = F(index)(f, level, record->va);
-		entry = load(table, index);
-		if (level == record->level + 1u)
-			break;
+	/* Down to the level of the leaf, or to where it became part of a larger one. */
+	for (; used != 0 && level > record->level + 1u; level--) {
+		uint64_t entry = load(table, F(index)(f, level, record->va));
+
 		if (F(kind)(f, level, entry) != KELP_ENTRY_TABLE)
 			break;
 		table = table_of(space, level, entry);
-		level--;
 	}
-	/* It may be gone again, have become part of a larger leaf, or map another frame now. */
-	while (is_leaf(F(kind)(f, level, entry)) &&
-	       frame_at(f, level, entry, record->va) + (record->va & (span(level) - 1u)) == frame) {
-		if (reshape(f, level, entry, record->va, used, 0, &next) != KELP_OK ||
-		    next == entry || swap(table, index, &entry, next))
-			return;
-	}
+	if (used != 0)
+		harvest_into(space, table, level, record->va, frame, used);
 }

@@ -11,6 +11,9 @@
 
 #include <kelp/space.h>
 
+/* kelp_space.flags, private: the root was adopted and is not ours to free. */
+#define KELP_SPACE_ADOPTED_ROOT (UINT32_C(1) << 31)
+
 /* The operations: X(result, name, parameters). The only list of them. Public ones first. */
 #define KELP_SPACE_PUBLIC_OPERATIONS(X)                                                            \
 	X(enum kelp_status, map,                                                                   \
@@ -32,6 +35,9 @@
 	   uint32_t flags, uint64_t *merged))                                                      \
 	X(enum kelp_status, release,                                                               \
 	  (struct kelp_flush * flush, kelp_vaddr_t va, uint64_t size, uint64_t *released))         \
+	X(enum kelp_status, share,                                                                 \
+	  (struct kelp_flush * flush, const struct kelp_space *from, kelp_vaddr_t va,              \
+	   uint64_t size))                                                                         \
 	X(enum kelp_status, prepare, (struct kelp_flush * flush, struct kelp_change * change))     \
 	X(void, commit, (struct kelp_change * change))                                             \
 	X(enum kelp_status, query,                                                                 \

@@ -79,14 +79,14 @@ struct kelp_flush {
 	void *cursor_table;
 	kelp_paddr_t cursor_unfit; /* address bits that a frame must not have */
 	uint64_t cursor_bits;
-	kelp_attr_t cursor_attr;
+	uint64_t cursor_attr; /* kelp_attr_t; UINT64_MAX, which none equals: not known */
 	/*
 	 * A run of single pages, not in the request yet: [run_first, run_next). run_next is where
 	 * it would go on; 1, which no page begins at, when there is none.
 	 */
 	kelp_vaddr_t run_first;
 	kelp_vaddr_t run_next;
-	/* Unlinked tables whose translations are all gone, linked through their first entry. */
+	/* Unlinked tables that nothing needs to translate any more, linked through their first entry. */
 	kelp_paddr_t retired;
 	/* Page of further `intact` records, reserved while preparing; 0 = none. */
 	kelp_paddr_t overflow;

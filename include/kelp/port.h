@@ -42,9 +42,11 @@ struct kelp_port {
 	bool (*table_take)(void *context, size_t size, kelp_paddr_t limit, kelp_paddr_t *address);
 
 	/*
-	 * Takes a table page back. Its contents are unspecified. Called from kelp_flush_commit(),
-	 * from kelp_space_destroy() and from operations that return what they reserved and did not
-	 * use.
+	 * Takes a table page back. Its contents are unspecified. Called from kelp_flush_commit()
+	 * and _now(), from kelp_space_destroy(), and from operations that return what they reserved
+	 * and did not use. Where break-before-make rules, an edit may flush in its midst (see
+	 * kelp/space.h), so this hook and the two below are then called under the caller's lock of
+	 * the range.
 	 */
 	void (*table_give)(void *context, size_t size, kelp_paddr_t address);
 

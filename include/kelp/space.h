@@ -30,7 +30,8 @@
  * meanwhile accesses to what the entry covered may fault. It is for ranges that nobody uses at
  * that moment or whose faults are retried; it is not for the stack one stands on.
  * A second edit of the same addresses in one gather also flushes at once there, before it writes:
- * what the first one took away may still be cached.
+ * what the first one took away may still be cached. What another gather took away is the caller's
+ * to commit first.
  */
 #ifndef KELP_SPACE_H
 #define KELP_SPACE_H
@@ -69,8 +70,8 @@ struct kelp_space {
 /* kelp_space_adopt: table entries that bear Kelp's ownership mark (another Kelp made them) lose
  * it; without this flag they are KELP_ERR_MALFORMED. */
 #define KELP_SPACE_DISOWN    (UINT32_C(1) << 1)
-/* The tables right below the root are never retired, so that root entries can be copied into
- * other roots (a kernel half that every process shares). populate() makes them beforehand. */
+/* The tables right below the root are never retired, so that root entries can stand in other
+ * roots too (a kernel half that every process shares): see kelp_space_share(). */
 #define KELP_SPACE_KEEP_ROOT (UINT32_C(1) << 2)
 
 /* Flags of edits. Each function says which it takes; others are KELP_ERR_ARGUMENT. */
@@ -138,7 +139,7 @@ void kelp_space_set_flush_threshold(struct kelp_space *space, uint32_t pages);
  * takes the place of are retired into the gather.
  * KELP_ATTR_INVALID maps leaves that hardware does not translate until protect clears it.
  * Allocates table pages. Flush duty: the gather; on formats that do not cache invalid entries a
- * map without REPLACE gathers nothing.
+ * map without REPLACE gathers nothing, unless a large leaf takes the place of an empty table.
  * Errors: ARGUMENT, ALIGNMENT, ADDRESS (of either address), UNSUPPORTED (attributes; or a frame
  * that only large leaves reach, PSE-36, where one does not fit), EXISTS,
  * RESTRICTED (an adopted table entry above denies a right asked for), BBM, NO_MEMORY.
@@ -150,7 +151,8 @@ enum kelp_status kelp_space_map(struct kelp_flush *flush, kelp_vaddr_t va, kelp_
 /*
  * Removes every leaf in the range, valid or not. A large leaf that reaches beyond it is split,
  * and what lies outside stays as it was. Tables whose whole span lies inside the range are
- * retired into the gather. Holes are passed over; with STRICT one is NOT_MAPPED.
+ * retired into the gather. Holes are passed over; with STRICT one is NOT_MAPPED. Opaque entries of
+ * adopted tables stay; in a table of Kelp's own that goes as a whole they go with it.
  * `flags`: STRICT, ALLOW_BREAK. Allocates only to split (at most two chains of tables).
  * Errors: ARGUMENT, ALIGNMENT, ADDRESS, NOT_MAPPED, BBM, NO_MEMORY; UNSUPPORTED (a leaf that
  * cannot be split, because only leaves of its size reach its frame: PSE-36).
@@ -177,7 +179,9 @@ enum kelp_status kelp_space_protect(struct kelp_flush *flush, kelp_vaddr_t va, u
  * mapping, unmapping and mapping again such leaves needs no memory. Large leaves in the way
  * stay. unmap of exactly the populated range would retire the tables again; unmap of less than
  * a table's span keeps it.
- * `flags`: none. Errors: ARGUMENT (no such leaf size), ALIGNMENT, ADDRESS, NO_MEMORY.
+ * leaf_shift is the span of an entry of any level, or of a group. A later map of larger leaves
+ * may put one in the place of an empty table.
+ * `flags`: none. Errors: ARGUMENT (no level has such entries), ALIGNMENT, ADDRESS, NO_MEMORY.
  */
 enum kelp_status kelp_space_populate(struct kelp_flush *flush, kelp_vaddr_t va, uint64_t size,
 				     unsigned leaf_shift, uint32_t flags) KELP_WARN_UNUSED;
@@ -212,6 +216,19 @@ enum kelp_status kelp_space_coalesce(struct kelp_flush *flush, kelp_vaddr_t va, 
  */
 enum kelp_status kelp_space_release(struct kelp_flush *flush, kelp_vaddr_t va, uint64_t size,
 				    uint64_t *released) KELP_WARN_UNUSED;
+
+/*
+ * Lets root entries of `from` stand in this space too: what is mapped below them later appears
+ * in both at once, so no new top-level entry can be missing from one root. `from` was made with
+ * KEEP_ROOT, has tables at all of these root entries (populate() them once, down to the span of
+ * a level below the root), has the same struct kelp_format and outlives this space. Edits of the
+ * shared range go through `from`, under KELP_ASID_ANY where tags are used; this space's destroy
+ * leaves the shared tables alone. Allocates nothing. Flush duty: the gather of this space.
+ * Errors: ARGUMENT (another format, no KEEP_ROOT, this root is adopted); ALIGNMENT (not whole
+ * root entries), ADDRESS; NOT_MAPPED (a root entry of `from` holds no table); EXISTS.
+ */
+enum kelp_status kelp_space_share(struct kelp_flush *flush, const struct kelp_space *from,
+				  kelp_vaddr_t va, uint64_t size) KELP_WARN_UNUSED;
 
 /* ---- prepare and commit, separately ---------------------------------------------------- */
 
@@ -263,8 +280,8 @@ struct kelp_mapping {
 };
 
 /*
- * What the tables say of one address. For a hole *mapping tells how far it reaches (within one
- * table). Lock-free; see CONCURRENCY. Errors: ADDRESS (not canonical).
+ * What the tables say of one address. For a hole *mapping tells the span of the empty entry.
+ * Lock-free; see CONCURRENCY. Errors: ADDRESS (not canonical).
  * KELP_OK also for holes and invalid leaves: look at mapping->kind.
  */
 enum kelp_status kelp_space_query(const struct kelp_space *space, kelp_vaddr_t va,
@@ -282,7 +299,10 @@ enum kelp_visit {
 	KELP_VISIT_STOP,
 };
 
-/* Called with ascending addresses. It may open a gather and edit, but not below its own range. */
+/*
+ * Called with ascending addresses. It may open a gather and edit, on a table visit nothing inside
+ * that table's span; but the walk is a read section: it must not commit, nor do what flushes.
+ */
 typedef enum kelp_visit kelp_visitor_t(void *context, const struct kelp_mapping *mapping);
 
 #define KELP_WALK_RUNS   (UINT32_C(1) << 0) /* join consecutive leaves of equal size, attributes */

@@ -4,7 +4,7 @@
  *
  * Every function that can fail returns enum kelp_status and hands its results through
  * pointers. The world's failures (no memory, a malformed table, a range in use) are returned;
- * a caller's bug (a null pointer, a gather used after commit) is asserted through the port.
+ * a caller's bug (a gather used after commit, a page given twice) is asserted through the port.
  * After any error nothing has changed and nothing has leaked, unless the function's own header
  * block says otherwise.
  */
