@@ -53,10 +53,11 @@ test: test-programs ## All tests that take minutes: every format, compiler, sani
 		fuzz: $(FUZZERS:%='mk/run-fuzz.sh %') \
 		$(PART_TESTS)
 
-soak: $(RUN_TESTS) $(TESTS_release) $(TESTS_asan) $(TSAN_TESTS) $(FUZZERS) ## The same, random runs a hundred times as long: hours
+soak: $(RUN_TESTS) $(TESTS_release) $(TESTS_asan) $(TSAN_TESTS) $(FUZZERS) $(BUILD)/clang/tests/sim/library ## The same, random runs a hundred times as long: hours
 	@KELP_TEST_SCALE=$(SOAK_SCALE) KELP_FUZZ_SECONDS=$(SOAK_FUZZ_SECONDS) \
 	$(RUN_TESTS) --jobs $(JOBS) --limit $(SOAK_LIMIT) --log $(BUILD)/logs-soak --since $(STARTED) \
 		release: $(TESTS_release) asan: $(TESTS_asan) tsan: $(TSAN_TESTS) \
-		fuzz: $(FUZZERS:%='mk/run-fuzz.sh %')
+		fuzz: $(FUZZERS:%='mk/run-fuzz.sh %') \
+		mutants: 'tests/sim/mutate.sh $(BUILD)'
 
 .PHONY: test test-programs soak
