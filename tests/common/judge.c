@@ -6,8 +6,6 @@
 
 #include "report.h"
 
-#define HARDWARE_BITS (KELP_ATTR_ACCESSED | KELP_ATTR_DIRTY)
-
 static void *grow(void *items, size_t *capacity, size_t count, size_t size)
 {
 	if (count < *capacity)
@@ -37,9 +35,10 @@ static int compare(const struct raw_entry *a, const struct raw_entry *b)
 }
 
 /* Does a CPU that cached `old` act differently from one that reads `new`, at the same address? */
-static bool translates_differently(const struct raw_entry *old, const struct raw_entry *new,
-				   kelp_vaddr_t va)
+static bool translates_differently(const struct kelp_format *format, const struct raw_entry *old,
+				   const struct raw_entry *new, kelp_vaddr_t va)
 {
+	kelp_attr_t late = 0;
 	kelp_attr_t gone, came;
 
 	if (new->kind != KELP_ENTRY_LEAF)
@@ -48,8 +47,10 @@ static bool translates_differently(const struct raw_entry *old, const struct raw
 		return true;
 	gone = old->attributes & ~new->attributes & ~KELP_ATTR_SOFT;
 	came = new->attributes & ~old->attributes & ~KELP_ATTR_SOFT;
-	/* Accessed or dirty that appear are noticed when they are next needed. */
-	return gone || (came & ~HARDWARE_BITS);
+	/* Where hardware sets accessed or dirty by itself, it need not know that they are. */
+	late |= format->hardware_accessed ? KELP_ATTR_ACCESSED : 0;
+	late |= format->hardware_dirty ? KELP_ATTR_DIRTY : 0;
+	return gone || (came & ~late);
 }
 
 /* What of the cached leaf `old` is no longer true in judge->now. */
@@ -88,7 +89,7 @@ static void observe_leaf(struct judge *judge, const struct raw_entry *old, bool 
 			i--;
 		} else {
 			end = new->last < old->last ? new->last : old->last;
-			differs = translates_differently(old, new, at);
+			differs = translates_differently(judge->format, old, new, at);
 		}
 		if (differs) {
 			stale.changed = any = true;

@@ -973,6 +973,8 @@ bool sequence_run(const struct kelp_format *format, uint32_t space_flags,
 	test_report_reset();
 	if (!run_begin(&run, format, space_flags))
 		return false;
+	if (list->flush_threshold)
+		kelp_space_set_flush_threshold(&run.space, list->flush_threshold);
 	for (i = 0; i < list->count; i++)
 		if (!run_step(&run, &list->steps[i]))
 			break;
@@ -984,6 +986,7 @@ bool sequence_run(const struct kelp_format *format, uint32_t space_flags,
 static void without(struct step_list *out, const struct step_list *list, size_t from, size_t to)
 {
 	out->count = 0;
+	out->flush_threshold = list->flush_threshold;
 	for (size_t i = 0; i < list->count; i++)
 		if (i < from || i >= to)
 			step_append(out, &list->steps[i]);

@@ -53,6 +53,8 @@ struct step {
 struct step_list {
 	struct step *steps;
 	size_t count, capacity;
+	/* Of the space: with a high one, every range of a request is looked at by itself. */
+	uint32_t flush_threshold; /* 0 = the default */
 };
 
 void step_append(struct step_list *list, const struct step *step);
@@ -106,5 +108,11 @@ bool random_chance(struct random *random, unsigned percent);
 
 /* A step that is right often enough to get somewhere and wrong often enough to hurt. */
 void step_random(struct random *random, const struct kelp_format *format, struct step *step);
+/*
+ * The same, with single pages that come in rows mixed in: the library has a faster way for those.
+ * *last is where the row is, all zero at first.
+ */
+void step_random_in_rows(struct random *random, const struct kelp_format *format,
+			 struct step *step, struct step *last);
 
 #endif

@@ -233,3 +233,38 @@ void step_random(struct random *random, const struct kelp_format *format, struct
 	}
 	limit_entries(step);
 }
+
+/* The page after or before the last one, or the same again, by the same call or the other. */
+static bool next_page(struct random *random, const struct kelp_format *format, struct step *step,
+		      const struct step *last)
+{
+	uint64_t page = UINT64_C(1) << format->page_shift;
+	uint64_t distance = page * random_below(random, 3) - page;
+
+	if (last->size == 0 || (last->kind != STEP_MAP && last->kind != STEP_UNMAP))
+		return false;
+	*step = *last;
+	if (!step->set)
+		step->set = kelp_format_closest(format, KELP_ATTR_READ);
+	step->kind = random_chance(random, 70) ? STEP_MAP : STEP_UNMAP;
+	step->way = STEP_DIRECT;
+	step->size = page;
+	step->va += distance;
+	step->pa += distance;
+	step->flags = 0;
+	step->fail_at = 0;
+	return true;
+}
+
+void step_random_in_rows(struct random *random, const struct kelp_format *format,
+			 struct step *step, struct step *last)
+{
+	if (random_chance(random, 25) && next_page(random, format, step, last)) {
+		*last = *step;
+		return;
+	}
+	step_random(random, format, step);
+	/* Something else in between, and the row goes on where it was. */
+	if (last->size == 0 || random_chance(random, 60))
+		*last = *step;
+}

@@ -101,6 +101,49 @@ static void bad_arguments_of_unmap(struct run *run)
 	assert_status(do_unmap(run, f->va_last[0] + 1u - page, 2 * page, 0), KELP_ERR_ADDRESS);
 }
 
+/*
+ * Single pages in a row go a faster way, which remembers their table. When the table goes, by
+ * this gather or by another, the memory of it must go too.
+ */
+static void a_row_outlives_its_table(struct run *run)
+{
+	const struct kelp_format *f = run->format;
+	uint64_t page = page_of(f), span = UINT64_C(1) << f->shift[1];
+	kelp_vaddr_t va = some_va(f, 0);
+	struct kelp_flush other = {0};
+
+	for (unsigned way = 0; way < 4; way++) {
+		for (unsigned i = 0; i < 4; i++)
+			assert_status(do_map(run, va + i * page, some_pa(f, 0) + i * page, page,
+					     data_of(f), 0), KELP_OK);
+		if (way == 3)
+			assert_status(do_unmap(run, va + 3 * page, page, 0), KELP_OK);
+		switch (way) {
+		case 0:
+			assert_status(do_unmap(run, va, span, 0), KELP_OK);
+			break;
+		case 1:
+			assert_status(do_unmap(run, va, 4 * page, 0), KELP_OK);
+			assert_status(do_release(run, va, page), KELP_OK);
+			break;
+		default:
+			kelp_flush_begin(&other, &run->space);
+			assert_status(kelp_space_unmap(&other, va, span, 0), KELP_OK);
+			model_unmap(&run->model, va, span);
+			judge_observe(&run->judge);
+			kelp_flush_commit(&other);
+			break;
+		}
+		for (unsigned i = 3; i < 6; i++)
+			assert_status(do_map(run, va + i * page, some_pa(f, 1), page, data_of(f),
+					     0), KELP_OK);
+		assert_null(leaf_of(run, va));
+		assert_int_equal(leaf_of(run, va + 4 * page)->target, some_pa(f, 1));
+		assert_status(do_unmap(run, va, span, KELP_ALLOW_BREAK), KELP_OK);
+		do_commit(run);
+	}
+}
+
 /* ---- protect ----------------------------------------------------------------------------- */
 
 static void sets_and_clears(struct run *run)
@@ -417,6 +460,7 @@ int main(void)
 		{"a page out of a large leaf", unmaps_a_page_of_a_large_leaf, 0, has_large},
 		{"unmap of invalid leaves", unmaps_invalid_leaves, 0, NULL},
 		{"bad arguments of unmap", bad_arguments_of_unmap, 0, NULL},
+		{"a row outlives its table", a_row_outlives_its_table, 0, NULL},
 		{"protect sets and clears", sets_and_clears, 0, NULL},
 		{"an invalid leaf keeps its address", an_invalid_leaf_keeps_its_address, 0, NULL},
 		{"an invalid large leaf", invalid_large_leaf, 0, has_large},

@@ -27,7 +27,7 @@
 #define WRITERS      2
 #define PAGES_MAX    2048u
 /* Milliseconds per case; times KELP_TEST_SCALE. */
-#define CASE_TIME    60u
+#define CASE_TIME    40u
 
 /* ---- a port for threads ------------------------------------------------------------------ */
 
@@ -495,77 +495,178 @@ static void compare_at_end(struct stress *stress, const struct thread *writers)
 		}
 }
 
-static void parallel(const struct kelp_format *f, bool from_a_large_leaf)
-{
-	struct stress stress;
-	struct thread writers[WRITERS];
-	unsigned repeat = from_a_large_leaf ? 12 : 1;
-	unsigned blocks;
-
-	/* The race to split is short: many short runs, each from a fresh large leaf. */
-	for (unsigned round = 0; round < repeat; round++) {
-		struct kelp_flush flush = {0};
-
-		setup(&stress, f);
-		blocks = (unsigned)(stress.span / page_size(&stress) / 4u / WRITERS);
-		if (blocks > 32)
-			blocks = 32;
-		for (unsigned w = 0; w < WRITERS; w++) {
-			writers[w] = (struct thread){.stress = &stress, .number = w,
-						     .random = 7 * round + w, .pages = 4 * blocks};
-			writers[w].state = calloc(writers[w].pages, 1);
-			assert_non_null(writers[w].state);
-		}
-		if (from_a_large_leaf) {
-			kelp_flush_begin(&flush, &stress.space);
-			assert_int_equal(kelp_space_map(&flush, stress.base, stress.frame[0],
-							stress.span, stress.attributes[0], 0),
-					 KELP_OK);
-			kelp_flush_commit(&flush);
-			for (unsigned w = 0; w < WRITERS; w++)
-				memset(writers[w].state, 1, writers[w].pages);
-		}
-		if (repeat > 1) {
-			pthread_t id[WRITERS];
-
-			for (unsigned w = 0; w < WRITERS; w++)
-				assert_int_equal(pthread_create(&id[w], NULL, writer_of_some,
-								&writers[w]), 0);
-			sleep_for(milliseconds() / repeat);
-			__atomic_store_n(&stress.stop, true, __ATOMIC_RELEASE);
-			for (unsigned w = 0; w < WRITERS; w++)
-				pthread_join(id[w], NULL);
-		} else {
-			run_threads(&stress, writer_of_some, writers, WRITERS);
-		}
-		if (!stress.wrong)
-			compare_at_end(&stress, writers);
-		for (unsigned w = 0; w < WRITERS; w++)
-			free(writers[w].state);
-		teardown(&stress);
-	}
-}
-
 static void writers_within_one_table(void **state)
 {
 	const struct test_format *entry = *state;
+	struct stress stress;
+	struct thread writers[WRITERS];
+	unsigned blocks;
 
-	parallel(&entry->format, false);
+	setup(&stress, &entry->format);
+	blocks = (unsigned)(stress.span / page_size(&stress) / 4u / WRITERS);
+	if (blocks > 32)
+		blocks = 32;
+	for (unsigned w = 0; w < WRITERS; w++) {
+		writers[w] = (struct thread){.stress = &stress, .number = w, .random = w,
+					     .pages = 4 * blocks};
+		writers[w].state = calloc(writers[w].pages, 1);
+		assert_non_null(writers[w].state);
+	}
+	run_threads(&stress, writer_of_some, writers, WRITERS);
+	if (!stress.wrong)
+		compare_at_end(&stress, writers);
+	for (unsigned w = 0; w < WRITERS; w++)
+		free(writers[w].state);
+	teardown(&stress);
 }
 
-static void writers_within_one_large_leaf(void **state)
+/* ---- races for the first table ----------------------------------------------------------- */
+
+/*
+ * The moment in which two writers want the same table, or both split the same large leaf, is
+ * short: many rounds, each begun together from fresh tables.
+ */
+struct race {
+	struct stress *stress;
+	uint32_t arrived; /* threads, counted over all rounds */
+	bool from_a_large_leaf;
+	bool over; /* the first thread's word, between meetings */
+	uint64_t rounds;
+};
+
+struct racer {
+	struct race *race;
+	unsigned number;
+};
+
+/* Returns when both are here: spinning, because sleeping would part them again. */
+static void meet(struct race *race, uint32_t *meetings)
+{
+	uint32_t target = WRITERS * ++*meetings;
+	unsigned spins = 0;
+
+	__atomic_add_fetch(&race->arrived, 1, __ATOMIC_ACQ_REL);
+	while ((int32_t)(__atomic_load_n(&race->arrived, __ATOMIC_ACQUIRE) - target) < 0)
+		if (++spins % 4096 == 0)
+			sched_yield();
+}
+
+static void begin_round(struct race *race)
+{
+	struct stress *stress = race->stress;
+	struct kelp_flush flush = {0};
+	enum kelp_status status;
+
+	kelp_flush_begin(&flush, &stress->space);
+	status = kelp_space_unmap(&flush, stress->base, stress->span, KELP_ALLOW_BREAK);
+	if (status == KELP_OK)
+		status = kelp_space_release(&flush, stress->base, stress->span, NULL);
+	if (status == KELP_OK && race->from_a_large_leaf)
+		status = kelp_space_map(&flush, stress->base, stress->frame[0], stress->span,
+					stress->attributes[0], 0);
+	if (status != KELP_OK)
+		wrong(stress, "a round begins with %s", kelp_status_name(status));
+	kelp_flush_commit(&flush);
+}
+
+static kelp_vaddr_t page_of_racer(const struct race *race, unsigned number)
+{
+	/* Neighbours, in the same table at every level. */
+	return race->stress->base + (3u + number) * page_size(race->stress);
+}
+
+static void end_round(struct race *race)
+{
+	struct stress *stress = race->stress;
+
+	for (unsigned number = 0; number < WRITERS; number++) {
+		kelp_vaddr_t va = page_of_racer(race, number);
+		struct kelp_mapping mapping;
+
+		if (kelp_space_query(&stress->space, va, &mapping) != KELP_OK ||
+		    mapping.kind != KELP_ENTRY_LEAF ||
+		    mapping.pa + (va - mapping.va) != stress->frame[1] + (va - stress->base))
+			wrong(stress, "round %llu: what writer %u mapped is not there",
+			      (unsigned long long)race->rounds, number);
+	}
+	race->rounds++;
+}
+
+static void *racer(void *argument)
+{
+	const struct racer *racer = argument;
+	struct race *race = racer->race;
+	struct stress *stress = race->stress;
+	kelp_vaddr_t va = page_of_racer(race, racer->number);
+	uint32_t meetings = 0;
+	bool stop = false;
+
+	while (!stop) {
+		struct kelp_flush flush = {0};
+		enum kelp_status status;
+
+		if (racer->number == 0)
+			begin_round(race);
+		kelp_flush_begin(&flush, &stress->space);
+		meet(race, &meetings);
+		status = kelp_space_map(&flush, va, stress->frame[1] + (va - stress->base),
+					page_size(stress), stress->attributes[1],
+					KELP_REPLACE | KELP_ALLOW_BREAK);
+		kelp_flush_commit(&flush);
+		if (status != KELP_OK)
+			wrong(stress, "racer %u gets %s", racer->number, kelp_status_name(status));
+		meet(race, &meetings);
+		if (racer->number == 0) {
+			end_round(race);
+			race->over = stopped(stress);
+		}
+		/* Both see the same answer, or one would wait for ever. */
+		meet(race, &meetings);
+		stop = race->over;
+	}
+	return NULL;
+}
+
+static void run_race(const struct kelp_format *f, bool from_a_large_leaf)
+{
+	struct stress stress;
+	struct race race = {.stress = &stress, .from_a_large_leaf = from_a_large_leaf};
+	struct racer racers[WRITERS];
+	pthread_t id[WRITERS];
+
+	setup(&stress, f);
+	for (unsigned w = 0; w < WRITERS; w++) {
+		racers[w] = (struct racer){&race, w};
+		assert_int_equal(pthread_create(&id[w], NULL, racer, &racers[w]), 0);
+	}
+	sleep_for(milliseconds());
+	__atomic_store_n(&stress.stop, true, __ATOMIC_RELEASE);
+	for (unsigned w = 0; w < WRITERS; w++)
+		pthread_join(id[w], NULL);
+	assert_true(race.rounds > 0);
+	teardown(&stress);
+}
+
+static void race_for_a_table(void **state)
 {
 	const struct test_format *entry = *state;
 
-	parallel(&entry->format, true);
+	run_race(&entry->format, false);
+}
+
+static void race_to_split(void **state)
+{
+	const struct test_format *entry = *state;
+
+	run_race(&entry->format, true);
 }
 
 int main(void)
 {
 	const struct test_format *formats;
 	size_t count = test_formats(&formats), n = 0;
-	struct CMUnitTest *tests = calloc(3 * count, sizeof(*tests));
-	char (*names)[128] = calloc(3 * count, sizeof(*names));
+	struct CMUnitTest *tests = calloc(4 * count, sizeof(*tests));
+	char (*names)[128] = calloc(4 * count, sizeof(*names));
 	int failed;
 
 	if (!tests || !names)
@@ -577,13 +678,14 @@ int main(void)
 		} cases[] = {
 			{"readers beside a writer", readers_beside_a_writer},
 			{"writers within one table", writers_within_one_table},
-			{"writers within one large leaf", writers_within_one_large_leaf},
+			{"a race for a table", race_for_a_table},
+			{"a race to split", race_to_split},
 		};
 
-		for (unsigned c = 0; c < 3; c++) {
+		for (unsigned c = 0; c < 4; c++) {
 			const struct kelp_format *f = &formats[i].format;
 
-			if (c == 2 && !(f->leaf_sizes >> f->shift[1] & 1))
+			if (c == 3 && !(f->leaf_sizes >> f->shift[1] & 1))
 				continue;
 			snprintf(names[n], sizeof(names[n]), "%s: %s", cases[c].name,
 				 formats[i].name);

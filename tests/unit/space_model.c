@@ -31,13 +31,14 @@ static void random_sequence(const struct test_format *entry, uint64_t seed, uint
 {
 	const struct kelp_format *format = &entry->format;
 	struct random random = {seed};
-	struct step_list list = {0};
+	struct step_list list = {.flush_threshold = seed % 2 ? 0 : UINT32_MAX};
+	struct step last = {0};
 	size_t failed_at;
 
 	for (unsigned long i = 0; i < options.steps; i++) {
 		struct step step;
 
-		step_random(&random, format, &step);
+		step_random_in_rows(&random, format, &step, &last);
 		step_append(&list, &step);
 	}
 	if (!sequence_run(format, flags, &list, &failed_at)) {
@@ -48,8 +49,9 @@ static void random_sequence(const struct test_format *entry, uint64_t seed, uint
 		print_message("again: --format %s --seed %" PRIu64 " --steps %lu --sequences 1\n",
 			      entry->name, seed, options.steps);
 		sequence_shrink(format, flags, &list);
-		print_message("shrunk to %zu steps (space flags %u): %s\n", list.count,
-			      (unsigned)flags, test_failure());
+		print_message("shrunk to %zu steps (space flags %u, flush threshold %u): %s\n",
+			      list.count, (unsigned)flags, (unsigned)list.flush_threshold,
+			      test_failure());
 		for (size_t i = 0; i < list.count; i++) {
 			fprintf(stderr, "\t");
 			step_print(stderr, format, &list.steps[i]);
