@@ -12,11 +12,20 @@ SIM_SOURCES := $(SIM_MACHINE_SOURCES) sim/kelp_port.c
 SIM_TESTS := $(sort $(wildcard tests/sim/*.c))
 SIM_PROGRAM_SOURCES := $(sort $(wildcard tests/sim/programs/*.c tests/sim/support/*.c \
 	examples/simulated/pages.c examples/simulated/harness.c))
+# The test port of the machine stands in for the one that has its pages from the host.
+SIM_SUPPORT_SOURCES := $(filter-out tests/common/test_port.c,$(SUPPORT_SOURCES))
+# Floor 1's own suites, once more on the machine: tests/sim/conformance-map is space_map.c.
+SIM_SUITES := $(patsubst tests/conformance/space_%.c,conformance-%, \
+	$(sort $(wildcard tests/conformance/space_*.c)))
+# Calls that support/watch.c stands in front of.
+SIM_WATCHED := $(foreach f,space_init space_adopt space_destroy space_map space_unmap space_protect \
+	space_populate space_split space_coalesce space_release space_prepare \
+	flush_begin flush_now flush_commit,-Wl,--wrap=kelp_$(f))
 
 define sim
 SIM_FLAGS_$(1) := -Isim $(INCLUDES) -g $(3) $(4)
 SIM_OBJECTS_$(1) := $(patsubst %.c,$(BUILD)/$(1)/sim/%.o,$(LIBRARY_SOURCES) \
-	$(SUPPORT_LIBRARY_SOURCES) $(SIM_SOURCES) $(SIM_PROGRAM_SOURCES) $(SUPPORT_SOURCES))
+	$(SUPPORT_LIBRARY_SOURCES) $(SIM_SOURCES) $(SIM_PROGRAM_SOURCES) $(SIM_SUPPORT_SOURCES))
 TESTS_$(1) += $(patsubst %.c,$(BUILD)/$(1)/%,$(SIM_TESTS))
 
 $(BUILD)/$(1)/sim/%.o: %.c $(BUILD)/$(1)/flags
@@ -34,11 +43,22 @@ $(patsubst %.c,$(BUILD)/$(1)/%,$(SIM_TESTS)): $(BUILD)/$(1)/%: $(BUILD)/$(1)/sim
 	$(Q)$(2) $$(SIM_FLAGS_$(1)) $$^ -lcmocka -o $$@
 endef
 
+# $(eval $(call sim_suites,VARIANT,COMPILER))
+define sim_suites
+TESTS_$(1) += $(SIM_SUITES:%=$(BUILD)/$(1)/tests/sim/%)
+
+$(BUILD)/$(1)/tests/sim/conformance-%: $(BUILD)/$(1)/sim/tests/conformance/space_%.o $(BUILD)/$(1)/libkelp-sim.a
+	$$(call say,LINK,$$@)
+	@mkdir -p $$(@D)
+	$(Q)$(2) $$(SIM_FLAGS_$(1)) $(SIM_WATCHED) $$^ -lcmocka -o $$@
+endef
+
 $(eval $(call sim,release,$(CLANG),-O2))
 $(eval $(call sim,clang,$(CLANG),-O2,$(CHECKED)))
 $(eval $(call sim,gcc,$(GCC),-O2,$(CHECKED)))
 $(eval $(call sim,asan,$(CLANG),-O1 $(SANITIZE_ADDRESS),$(CHECKED)))
 $(eval $(call sim,m32,$(GCC),-O2 -m32,$(CHECKED)))
+$(eval $(call sim_suites,release,$(CLANG)))
 
 # What people run: the example, and how fast the machine judges.
 SIM_EXAMPLE := $(BUILD)/release/examples/simulated

@@ -23,12 +23,8 @@ uint64_t raw_read(const struct kelp_format *format, struct test_port *port, kelp
 void raw_write(const struct kelp_format *format, struct test_port *port, kelp_paddr_t table,
 	       unsigned index, uint64_t entry)
 {
-	unsigned char *memory = test_port_memory(port, table);
-
-	if (format->entry_bytes == 4)
-		((uint32_t *)(void *)memory)[index] = (uint32_t)entry;
-	else
-		((uint64_t *)(void *)memory)[index] = entry;
+	(void)format;
+	test_port_write(port, table, index, entry);
 }
 
 bool raw_canonical(const struct kelp_format *format, uint64_t bits, kelp_vaddr_t *va)
@@ -223,6 +219,7 @@ bool raw_touch(const struct kelp_format *format, struct test_port *port,
 			 ((1u << format->index_bits[leaf->level]) - 1u);
 	kelp_attr_t attributes = ops->attributes(format, leaf->level, leaf->entry);
 	uint64_t entry;
+	void *memory;
 
 	if (leaf->kind != KELP_ENTRY_LEAF || !format->hardware_accessed)
 		return false;
@@ -232,7 +229,11 @@ bool raw_touch(const struct kelp_format *format, struct test_port *port,
 	if (ops->leaf(format, leaf->level, leaf->target, attributes, leaf->grouped, &entry) !=
 	    KELP_OK)
 		return false;
-	raw_write(format, port, leaf->table, index, entry);
+	memory = test_port_memory(port, leaf->table);
+	if (format->entry_bytes == 4)
+		((uint32_t *)memory)[index] = (uint32_t)entry;
+	else
+		((uint64_t *)memory)[index] = entry;
 	return true;
 }
 

@@ -308,6 +308,16 @@ void *test_port_memory(struct test_port *port, kelp_paddr_t address)
 	return page->memory;
 }
 
+void test_port_write(struct test_port *port, kelp_paddr_t page, unsigned index, uint64_t entry)
+{
+	void *memory = test_port_memory(port, page);
+
+	if (port->format->entry_bytes == 4)
+		((uint32_t *)memory)[index] = (uint32_t)entry;
+	else
+		((uint64_t *)memory)[index] = entry;
+}
+
 enum test_page_state test_port_state(const struct test_port *port, kelp_paddr_t address)
 {
 	const struct test_page *page = page_at(port, address);

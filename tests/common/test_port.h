@@ -97,6 +97,8 @@ kelp_paddr_t test_port_foreign(struct test_port *port, kelp_paddr_t limit);
 
 /* The memory of a page in use; NULL, and a failure, when it is not. */
 void *test_port_memory(struct test_port *port, kelp_paddr_t page);
+/* Writes one entry of a page in use, as other software would. */
+void test_port_write(struct test_port *port, kelp_paddr_t page, unsigned index, uint64_t entry);
 enum test_page_state test_port_state(const struct test_port *port, kelp_paddr_t page);
 
 /* Forgets the log of events. */

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "machine.h"
+
 static bool fail(struct driver *d, const char *format, ...)
 {
 	va_list arguments;
@@ -20,22 +22,8 @@ static bool fail(struct driver *d, const char *format, ...)
 
 bool driver_begin(struct driver *d, const struct kelp_format *format, uint64_t seed, unsigned cpus)
 {
-	struct sim_config config;
-
 	*d = (struct driver){.format = format};
-	if (!sim_kelp_config(&config, format))
-		return false;
-	config.cpus = cpus;
-	config.seed = seed;
-	config.run_id = (unsigned)seed;
-	config.registers.pcide = config.arch == SIM_X86_64;
-	config.registers.pge = true;
-	config.registers.sum = true;
-	config.policy.allow_type_aliases = true;
-	/* As strictly as the SDM can be read: what is left of a split leaf goes piece by piece. */
-	config.policy.invlpg_reaches_former_leaf = false;
-	config.policy.invalidate_reaches_group = false;
-	d->sim = sim_create(&config);
+	d->sim = machine_new(format, seed, cpus);
 	if (!d->sim)
 		return fail(d, "the machine cannot be made");
 	d->random.state = seed * UINT64_C(0x9e3779b97f4a7c15) + 1u;
