@@ -517,8 +517,7 @@ OPERATION(enum kelp_status, share)(struct kelp_flush *flush, const struct kelp_s
 	}
 	if (status != KELP_OK)
 		return status;
-	if (kelp_hw_load32(&from->holds_global))
-		kelp_hw_store32(&space->holds_global, 1);
+	note_global(space, holds_global(from) ? KELP_ATTR_GLOBAL : 0);
 	for (kelp_vaddr_t at = va;; at += span(level)) {
 		if (share_check(&edit, from, at, &entry) == KELP_OK)
 			store(root_table(space), F(index)(f, level, at), entry);
@@ -649,7 +648,7 @@ static void retire_below(struct kelp_flush *flush, void *table, unsigned level)
 			store(table, i, 0);
 			retire_table(flush, F(address)(f, level, entry), level - 1);
 		} else if (space->flags & KELP_SPACE_ADOPTED_ROOT) {
-			/* Adopted; in a root of Kelp's own such an entry is shared, and another's. */
+			/* In a root of Kelp's own such an entry is shared, and another's. */
 			retire_below(flush, table_of(space, level, entry), level - 1);
 		}
 	}

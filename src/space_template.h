@@ -264,6 +264,11 @@ static inline void gather_root(struct edit *edit, unsigned level)
 		edit->flush->request.flags |= KELP_FLUSH_ROOT;
 }
 
+static bool holds_global(const struct kelp_space *space)
+{
+	return kelp_hw_load32(&space->holds_global);
+}
+
 /* A table with unknown leaves was unlinked from the entry of `level` at `va`. */
 static void gather_table(struct kelp_flush *flush, unsigned level, kelp_vaddr_t va)
 {
@@ -271,7 +276,7 @@ static void gather_table(struct kelp_flush *flush, unsigned level, kelp_vaddr_t 
 	uint32_t flags = KELP_FLUSH_TABLES;
 	kelp_vaddr_t first = first_of(level, va);
 
-	if (kelp_hw_load32(&space->holds_global))
+	if (holds_global(space))
 		flags |= KELP_FLUSH_GLOBAL;
 	kelp_flush_add(flush, first, first + (span(level) - 1u), F(shift)(0), flags);
 }
@@ -279,7 +284,7 @@ static void gather_table(struct kelp_flush *flush, unsigned level, kelp_vaddr_t 
 /* Before the entry is written: a global leaf may now be anywhere in the tables. */
 static void note_global(struct kelp_space *space, kelp_attr_t attributes)
 {
-	if ((attributes & KELP_ATTR_GLOBAL) && !kelp_hw_load32(&space->holds_global))
+	if ((attributes & KELP_ATTR_GLOBAL) && !holds_global(space))
 		kelp_hw_store32(&space->holds_global, 1);
 }
 

@@ -86,7 +86,7 @@ struct kelp_flush {
 	 */
 	kelp_vaddr_t run_first;
 	kelp_vaddr_t run_next;
-	/* Unlinked tables that nothing needs to translate any more, linked through their first entry. */
+	/* Unlinked tables that need not translate any more, linked through their first entry. */
 	kelp_paddr_t retired;
 	/* Page of further `intact` records, reserved while preparing; 0 = none. */
 	kelp_paddr_t overflow;
