@@ -37,7 +37,7 @@ static enum kelp_status check_change(const struct kelp_space *space,
 	if (status != KELP_OK)
 		return status;
 	if (change->kind == KELP_CHANGE_MAP) {
-		if (limit != 0 && limit < f->page_shift)
+		if (limit != 0 && (limit > 63 || !(f->leaf_sizes >> limit & 1u)))
 			return KELP_ERR_ARGUMENT;
 		return kelp_format_check_frames(f, change->pa, change->size);
 	}

@@ -79,7 +79,7 @@ struct kelp_space {
 #define KELP_ALLOW_BREAK    (UINT32_C(1) << 1) /* see above */
 #define KELP_STRICT         (UINT32_C(1) << 2) /* unmap: a hole is KELP_ERR_NOT_MAPPED */
 #define KELP_SKIP_HOLES     (UINT32_C(1) << 3) /* protect: holes are passed over */
-/* map, populate: no leaf larger than 2^shift bytes. 0 = the largest that alignment allows. */
+/* map: no leaf larger than 2^shift bytes, one of the format's leaf_sizes. 0 = no limit. */
 #define KELP_LEAF_SHIFT(n)  ((uint32_t)(n) << 24)
 #define KELP_LEAF_SHIFT_OF(flags) ((flags) >> 24)
 

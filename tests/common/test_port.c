@@ -129,8 +129,11 @@ static bool take_page(struct test_port *port, kelp_paddr_t limit, enum test_page
 		return false;
 	}
 	page = allocate(port, arena, address);
-	if (!page)
+	if (!page) {
+		/* A failure like those that are asked for. */
+		port->failed++;
 		return false;
+	}
 	__asan_unpoison_memory_region(page->memory, port->page_size);
 	memset(page->memory, 0, port->page_size);
 	page->state = state;
