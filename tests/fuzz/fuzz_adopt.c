@@ -200,6 +200,38 @@ static void edit(struct bytes *bytes, const struct kelp_format *f, struct kelp_s
 	kelp_flush_commit(&flush);
 }
 
+struct reached {
+	kelp_paddr_t table[LIMIT + 1];
+	unsigned count;
+	bool twice;
+};
+
+static enum kelp_visit reach(void *context, const struct kelp_mapping *mapping)
+{
+	struct reached *reached = context;
+
+	if (mapping->kind != KELP_ENTRY_TABLE)
+		return KELP_VISIT_CONTINUE;
+	for (unsigned i = 0; i < reached->count; i++)
+		reached->twice = reached->twice || reached->table[i] == mapping->pa;
+	if (reached->twice || reached->count > LIMIT)
+		return KELP_VISIT_STOP;
+	reached->table[reached->count++] = mapping->pa;
+	return KELP_VISIT_CONTINUE;
+}
+
+/* A table that is reached twice is not a tree, and edits are for trees. */
+static bool is_tree(const struct kelp_format *f, const struct kelp_space *space)
+{
+	struct reached reached = {.table = {space->root}, .count = 1};
+
+	for (unsigned r = 0; r < f->va_ranges; r++)
+		if (kelp_space_walk(space, f->va_first[r], f->va_last[r] - f->va_first[r] + 1u,
+				    KELP_WALK_TABLES, reach, &reached) != KELP_OK)
+			die(f->name, "a walk of the tables");
+	return !reached.twice && reached.count <= LIMIT;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct bytes bytes = {data, size};
@@ -228,8 +260,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (status == KELP_OK) {
 		walk_all(f, &space);
 		look(&bytes, f, port, &space);
-		/* A table that is reached twice is not a tree, and edits are for trees. */
-		edit(&bytes, f, &space);
+		if (is_tree(f, &space))
+			edit(&bytes, f, &space);
 		walk_all(f, &space);
 		kelp_space_destroy(&space);
 		if (port->live)
