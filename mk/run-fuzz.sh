@@ -15,13 +15,14 @@ seeds=tests/fuzz/corpus/$name
 
 # A short run is the same every time; a long one looks elsewhere each time.
 seed=1
-[ "$seconds" -le 60 ] || seed=0
+runs=5000
+[ "$seconds" -le 60 ] || { seed=0; runs=-1; }
 
 echo 1..1
 mkdir -p "$fuzzer-corpus" "$fuzzer-crashes"
 [ -d "$seeds" ] || seeds=
 # shellcheck disable=SC2086 # nothing or one directory
-if "$fuzzer" -seed="$seed" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -len_control=0 \
+if "$fuzzer" -seed="$seed" -runs="$runs" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -len_control=0 \
 	-artifact_prefix="$fuzzer-crashes/" "$fuzzer-corpus" $seeds >"$fuzzer.log" 2>&1; then
 	sed -n 's/^stat::number_of_executed_units: */# inputs run: /p' "$fuzzer.log"
 	echo "ok 1 - $name, $seconds s"
