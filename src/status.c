@@ -63,6 +63,77 @@ static const struct status_text texts[] = {
 		"Somebody holds it: an open gather or a reader that does not leave; try again "
 		"when they are done.",
 	},
+	[KELP_ERR_IO] = {
+		"KELP_ERR_IO",
+		"The disk hook reported a failure: see what the driver says. A "
+		"snapshot that was being written is not there; one that was being "
+		"read is untouched.",
+	},
+	[KELP_ERR_NO_SPACE] = {
+		"KELP_ERR_NO_SPACE",
+		"The image does not fit into the disk area; make the area larger, "
+		"save fewer frames, or use a codec.",
+	},
+	[KELP_ERR_NO_IMAGE] = {
+		"KELP_ERR_NO_IMAGE",
+		"There is nothing to resume: the area holds no complete image, or it "
+		"was resumed before. Start afresh.",
+	},
+	[KELP_ERR_DAMAGED] = {
+		"KELP_ERR_DAMAGED",
+		"The contents fail their authentication: damaged, cut short, put in "
+		"another order, or forged. Nothing of it was used; start afresh.",
+	},
+	[KELP_ERR_KEY] = {
+		"KELP_ERR_KEY",
+		"It is whole and was sealed with another key than the one given; give "
+		"the key that it was written with.",
+	},
+	[KELP_ERR_VERSION] = {
+		"KELP_ERR_VERSION",
+		"The image's format version, codec, cipher or page size is not what "
+		"this reader was given; use the one that wrote it.",
+	},
+	[KELP_ERR_OTHER_KERNEL] = {
+		"KELP_ERR_OTHER_KERNEL",
+		"The image is of another kernel build; boot the one that wrote it, or "
+		"start afresh.",
+	},
+	[KELP_ERR_OTHER_MEMORY] = {
+		"KELP_ERR_OTHER_MEMORY",
+		"The image is of a machine with another memory map; restore the "
+		"machine's memory configuration, or start afresh.",
+	},
+	[KELP_ERR_OTHER_CPU] = {
+		"KELP_ERR_OTHER_CPU",
+		"The image was written on a CPU with features that this one lacks; "
+		"resume where they are, or start afresh.",
+	},
+	[KELP_ERR_CPU_COUNT] = {
+		"KELP_ERR_CPU_COUNT",
+		"The image was written with another number of CPUs; start as many, or "
+		"pass KELP_SNAPSHOT_ANY_CPU_COUNT.",
+	},
+	[KELP_ERR_REPLAYED] = {
+		"KELP_ERR_REPLAYED",
+		"The image is not the one that was written last: an older one was put "
+		"in its place. Start afresh.",
+	},
+	[KELP_ERR_SECRET] = {
+		"KELP_ERR_SECRET",
+		"There are secret frames and the policy refuses to save them; free "
+		"them first, or let them be saved sealed.",
+	},
+	[KELP_ERR_CANCELLED] = {
+		"KELP_ERR_CANCELLED",
+		"It was cancelled, and what it had begun is void; try again when you "
+		"wish.",
+	},
+	[KELP_ERR_NO_RANDOM] = {
+		"KELP_ERR_NO_RANDOM",
+		"The source of random bytes failed, and nothing is sealed without it; "
+		"repair the entropy device.",
+	},
 };
 
 static const struct status_text unknown = {

@@ -45,6 +45,34 @@ enum kelp_status {
 	KELP_ERR_MALFORMED = 10,
 	/* Somebody holds it: an open gather, a reader that does not leave. */
 	KELP_ERR_BUSY = 11,
+	/* A disk or another device failed what it was asked for. */
+	KELP_ERR_IO = 12,
+	/* It does not fit into the place it was given: the image on the disk area. */
+	KELP_ERR_NO_SPACE = 13,
+	/* There is nothing to resume from: no image, or it was used or given up. */
+	KELP_ERR_NO_IMAGE = 14,
+	/* Contents that fail their authentication: damaged, cut short, reordered or forged. */
+	KELP_ERR_DAMAGED = 15,
+	/* Sealed with another key than the one given. */
+	KELP_ERR_KEY = 16,
+	/* A version, codec or cipher that this library was not given. */
+	KELP_ERR_VERSION = 17,
+	/* The image is of another kernel build. */
+	KELP_ERR_OTHER_KERNEL = 18,
+	/* The image is of a machine with another memory map. */
+	KELP_ERR_OTHER_MEMORY = 19,
+	/* The image relies on CPU features that are not here. */
+	KELP_ERR_OTHER_CPU = 20,
+	/* The image is of a machine with another number of CPUs. */
+	KELP_ERR_CPU_COUNT = 21,
+	/* The image is older than the one that is expected. */
+	KELP_ERR_REPLAYED = 22,
+	/* There are secret frames and the policy refuses to save them. */
+	KELP_ERR_SECRET = 23,
+	/* Somebody asked for it to stop. */
+	KELP_ERR_CANCELLED = 24,
+	/* The source of random bytes failed. */
+	KELP_ERR_NO_RANDOM = 25,
 };
 
 /*
