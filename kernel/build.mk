@@ -10,18 +10,22 @@ HOLDFAST_FLAGS  := -std=gnu11 -Wall -Wextra -Wshadow -Wconversion -Wstrict-proto
 	-Wmissing-prototypes -Wvla -Werror -ffreestanding -fno-stack-protector -fno-pic -fno-common \
 	-fno-omit-frame-pointer -mno-omit-leaf-frame-pointer -O2 -g
 
+# Target of mk/targets.mk; the library's formats; what is shared with a sibling.
 HOLDFAST_TARGET_x86_64 := x86_64
 HOLDFAST_FORMAT_x86_64 := x86_64
+HOLDFAST_SHARED_x86_64 := x86
 
 define holdfast
 $(eval $(call target,holdfast-$(1),$(HOLDFAST_TARGET_$(1)),$(HOLDFAST_FORMAT_$(1)),\
 	-DKELP_SINGLE_FORMAT=$(HOLDFAST_FORMAT_$(1)) $(CHECKED) -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer))
 
 HOLDFAST_DIR_$(1)     := $(BUILD)/holdfast/$(1)
-HOLDFAST_SOURCES_$(1) := $(wildcard kernel/common/*.c kernel/drivers/*.c kernel/arch/$(1)/*.c kernel/arch/$(1)/*.S)
+HOLDFAST_SOURCES_$(1) := $(wildcard kernel/common/*.c kernel/drivers/*.c \
+	$(foreach d,$(1) $(HOLDFAST_SHARED_$(1)),kernel/arch/$(d)/*.c kernel/arch/$(d)/*.S))
 HOLDFAST_OBJECTS_$(1) := $$(patsubst %,$$(HOLDFAST_DIR_$(1))/%.o,$$(basename $$(HOLDFAST_SOURCES_$(1))))
 HOLDFAST_CC_$(1)      := $(CLANG) $(MACHINE_FLAGS_$(HOLDFAST_TARGET_$(1))) $(HOLDFAST_FLAGS) \
-	-Iinclude -Ikernel/include -Ikernel/drivers -Ikernel/arch/$(1)/include -I.
+	-Iinclude -Ikernel/include -Ikernel/drivers \
+	$(foreach d,$(1) $(HOLDFAST_SHARED_$(1)),-Ikernel/arch/$(d)/include -Ikernel/arch/$(d)) -I.
 
 $$(HOLDFAST_DIR_$(1))/%.o: %.c $$(HOLDFAST_DIR_$(1))/flags
 	$$(call say,CC,$$@)

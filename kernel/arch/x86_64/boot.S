@@ -121,8 +121,8 @@ multiboot2_start:
 	movl %esi, boot_cr3
 	movl %ebx, boot_efer
 
-	.globl enter_long_mode
-enter_long_mode:
+	.globl boot_join
+boot_join:
 	/* Also where other CPUs arrive, in 32-bit mode and with flat segments. */
 	movl boot_cr4, %eax
 	movl %eax, %cr4

@@ -9,7 +9,7 @@
  *	void probe_load(state, uintptr_t address, unsigned size, uint64_t *value)
  *	void probe_store(the same)
  *	void probe_fetch(state, uintptr_t address)
- *	void probe_user(state, rip, rsp, rdi, rsi, rdx)
+ *	void probe_user(state, uintptr_t ip, uintptr_t kind, uintptr_t address, uint64_t value)
  */
 #include <machine/layout.h>
 
@@ -91,13 +91,13 @@ probe_fetch:
 probe_user:
 	save_and_set_resume
 	pushq $SELECTOR_USER_DATA
-	pushq %rdx
+	pushq $0 /* no stack */
 	pushq $2
 	pushq $SELECTOR_USER_CODE
 	pushq %rsi
-	movq %rcx, %rdi
-	movq %r8, %rsi
-	movq %r9, %rdx
+	movq %rdx, %rdi
+	movq %rcx, %rsi
+	movq %r8, %rdx
 	iretq
 	resume_here
 

@@ -10,8 +10,8 @@
 /* Bits 8, 10 to 14, 17, 21, 29, 30: exceptions that push an error code (SDM table 6-1; APM 8.2). */
 #define WITH_ERROR_CODE 0x60227d00
 
-/* offsetof(struct trap_frame, rip) */
-#define FRAME_RIP 136
+/* offsetof(struct trap_frame, ip) */
+#define FRAME_IP 136
 
 	.text
 	.balign 16
@@ -50,7 +50,7 @@ vector_common:
 	clac
 	/* For backtraces it looks as if the interrupted code had called us. */
 1:	movq %rsp, %rdi
-	pushq FRAME_RIP(%rdi)
+	pushq FRAME_IP(%rdi)
 	pushq %rbp
 	movq %rsp, %rbp
 	call trap_dispatch

@@ -4,16 +4,17 @@
 #define HOLDFAST_MACHINE_CPU_H
 
 #include <base.h>
+#include <x86/inlines.h>
 
 struct cpu;
 struct thread;
 
-/* As vectors.S builds it; from lower to higher addresses. */
+/* As vectors.S builds it; from lower to higher addresses. Shared code knows the last two lines. */
 struct trap_frame {
 	uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
-	uint64_t rbp, rdi, rsi, rdx, rcx, rbx, rax;
+	uint64_t bp, di, si, dx, cx, bx, ax;
 	uint64_t vector, code;
-	uint64_t rip, cs, rflags, rsp, ss;
+	uint64_t ip, cs, flags, sp, ss;
 };
 
 /* SDM 8.7, figure 8-11: the 64-bit TSS. */
@@ -37,16 +38,18 @@ enum fault_stack {
 };
 #define FAULT_STACK_SIZE 8192u
 
-/* An expected fault: where it goes unless there is a fixup, and what it was. See probe.S. */
-struct probe_state {
-	uint64_t resume_rip;
-	uint64_t resume_rsp;
-	bool faulted;
-	uint64_t value; /* rax, from user mode */
-	uint64_t vector;
-	uint64_t code;
-	uint64_t address;
-};
+/* What the interrupted code's stack pointer was, and what user mode leaves for a probe. */
+static inline uintptr_t trap_stack_pointer(const struct trap_frame *frame)
+{
+	return frame->sp;
+}
+
+static inline uint64_t trap_value(const struct trap_frame *frame)
+{
+	return frame->ax;
+}
+
+struct probe_state;
 
 struct arch_cpu {
 	uint64_t gdt[7];
@@ -60,55 +63,6 @@ struct arch_cpu {
 struct arch_context {
 	uint64_t rsp;
 };
-
-static inline bool arch_irqs_enabled(void)
-{
-	unsigned long flags;
-
-	__asm__ volatile("pushfq; popq %0" : "=r"(flags));
-	return flags & 0x200u;
-}
-
-static inline void arch_irq_enable(void)
-{
-	__asm__ volatile("sti" ::: "memory");
-}
-
-static inline void arch_irq_disable(void)
-{
-	__asm__ volatile("cli" ::: "memory");
-}
-
-static inline unsigned long arch_irq_save(void)
-{
-	unsigned long flags;
-
-	__asm__ volatile("pushfq; popq %0; cli" : "=r"(flags)::"memory");
-	return flags;
-}
-
-static inline void arch_irq_restore(unsigned long flags)
-{
-	if (flags & 0x200u)
-		arch_irq_enable();
-}
-
-static inline void arch_relax(void)
-{
-	__asm__ volatile("pause" ::: "memory");
-}
-
-/* The instruction after STI still runs with interrupts held off (SDM 2B, STI). */
-static inline void arch_wait(void)
-{
-	__asm__ volatile("sti; hlt" ::: "memory");
-}
-
-/* Loads and stores of memory and of registers already keep the order we need (SDM 8.2.2). */
-static inline void arch_device_fence(void)
-{
-	__asm__ volatile("" ::: "memory");
-}
 
 /* GS points to struct cpu, whose first members are itself and its thread. */
 static inline struct cpu *this_cpu(void)
@@ -130,19 +84,6 @@ static inline struct thread *current_thread(void)
 static inline void arch_set_current_thread(struct thread *thread)
 {
 	__asm__ volatile("movq %0, %%gs:8" ::"r"(thread) : "memory");
-}
-
-static inline uint64_t arch_ticks(void)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high)::"memory");
-	return (uint64_t)high << 32 | low;
-}
-
-static inline uintptr_t arch_stack_frame(void)
-{
-	return (uintptr_t)__builtin_frame_address(0);
 }
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * machine: instructions and registers, for the files of this directory only. Bit positions:
- * Intel SDM volume 3A 2.5 (control registers), volume 4 (MSRs), volume 2A CPUID.
+ * machine: instructions and registers, for the files of this directory and of x86_64 and x86_32,
+ * which share it. Bit positions: Intel SDM volume 3A 2.5 (control registers), volume 4 (MSRs),
+ * volume 2A CPUID.
  */
 #ifndef HOLDFAST_MACHINE_H
 #define HOLDFAST_MACHINE_H
@@ -9,12 +10,13 @@
 #include <arch.h>
 #include <cpu.h>
 
-#define CR0_WP   (UINT64_C(1) << 16)
-#define CR4_PGE  (UINT64_C(1) << 7)
-#define CR4_UMIP (UINT64_C(1) << 11)
-#define CR4_LA57 (UINT64_C(1) << 12)
-#define CR4_SMEP (UINT64_C(1) << 20)
-#define CR4_SMAP (UINT64_C(1) << 21)
+#define CR0_WP   (1ul << 16)
+#define CR4_PAE  (1ul << 5)
+#define CR4_PGE  (1ul << 7)
+#define CR4_UMIP (1ul << 11)
+#define CR4_LA57 (1ul << 12)
+#define CR4_SMEP (1ul << 20)
+#define CR4_SMAP (1ul << 21)
 
 #define MSR_APIC_BASE     0x1bu
 #define MSR_TSC_DEADLINE  0x6e0u
@@ -24,8 +26,11 @@
 #define MSR_GS_BASE       0xc0000101u
 #define EFER_NXE          (UINT64_C(1) << 11)
 
-#define RFLAGS_IF (UINT64_C(1) << 9)
-#define RFLAGS_AC (UINT64_C(1) << 18)
+#define FLAGS_IF (1ul << 9)
+#define FLAGS_AC (1ul << 18)
+
+/* The PAT as at power-on, with write-combining in place of the second write-through (11.12). */
+#define PAT_VALUE UINT64_C(0x0007010600070406)
 
 enum vector {
 	VECTOR_DEBUG = 1,
@@ -113,16 +118,16 @@ static inline void write_msr(uint32_t msr, uint64_t value)
 }
 
 #define CONTROL_REGISTER(name)                                                                     \
-	static inline uint64_t read_##name(void)                                                   \
+	static inline unsigned long read_##name(void)                                                  \
 	{                                                                                          \
-		uint64_t value;                                                                    \
+		unsigned long value;                                                               \
 												   \
-		__asm__ volatile("movq %%" #name ", %0" : "=r"(value)::"memory");                  \
+		__asm__ volatile("mov %%" #name ", %0" : "=r"(value)::"memory");                   \
 		return value;                                                                      \
 	}                                                                                          \
-	static inline void write_##name(uint64_t value)                                            \
+	static inline void write_##name(unsigned long value)                                       \
 	{                                                                                          \
-		__asm__ volatile("movq %0, %%" #name ::"r"(value) : "memory");                     \
+		__asm__ volatile("mov %0, %%" #name ::"r"(value) : "memory");                      \
 	}
 CONTROL_REGISTER(cr0)
 CONTROL_REGISTER(cr2)
@@ -131,7 +136,7 @@ CONTROL_REGISTER(cr4)
 
 /* What the CPU has, read once from CPUID. */
 struct cpu_features {
-	bool nx, gigabyte_leaves, la57, global, smep, smap, umip, x2apic, tsc_deadline;
+	bool nx, gigabyte_leaves, la57, global, smep, smap, umip, x2apic, tsc_deadline, pat, pse36;
 	unsigned physical_bits;
 	char vendor[13];
 	char brand[49];
@@ -143,11 +148,41 @@ void features_init(void);
 /* Read by vectors.S: CLAC exists. */
 extern bool has_smap;
 
-/* ---- traps.c, gdt.c ---------------------------------------------------------------------- */
+/* ---- what x86_64 and x86_32 each bring --------------------------------------------------- */
+/* gdt.c */
 void gdt_load(struct cpu *cpu);
 void idt_init(void);
 void idt_load(void);
+/* frame.c */
+void print_registers(const struct trap_frame *frame);
+/* The frame's code goes on at `ip` with another stack, in the kernel and with interrupts off. May
+ * or may not return. */
+void trap_go_on(struct trap_frame *frame, uintptr_t ip, uintptr_t sp);
+/* tables.c: "5-level paging, 1 GiB leaves" */
+const char *paging_name(void);
+/* boot.S: written through the direct map, at these physical addresses. */
+extern uintptr_t boot_other_stack, boot_other_root;
+
+/* ---- traps.c ----------------------------------------------------------------------------- */
+/* An expected fault: where it goes unless there is a fixup, and what it was. See probe.S. */
+struct probe_state {
+	uintptr_t resume_ip;
+	uintptr_t resume_sp;
+	bool faulted;
+	uint64_t value; /* from user mode */
+	unsigned vector;
+	unsigned code;
+	uintptr_t address;
+};
+
 void trap_dispatch(struct trap_frame *frame);
+
+/* probe.S */
+void probe_load(struct probe_state *state, uintptr_t address, unsigned size, uint64_t *value);
+void probe_store(struct probe_state *state, uintptr_t address, unsigned size, uint64_t *value);
+void probe_fetch(struct probe_state *state, uintptr_t address);
+void probe_user(struct probe_state *state, uintptr_t ip, uintptr_t kind, uintptr_t address,
+		uint64_t value);
 
 /* ---- interrupts.c ------------------------------------------------------------------------ */
 /* Called with interrupts off for a device's vector. */

@@ -37,5 +37,5 @@ trampoline_32:
 	movl %eax, %ds
 	movl %eax, %es
 	movl %eax, %ss
-	jmp enter_long_mode
+	jmp boot_join
 	.section .note.GNU-stack, "", @progbits

@@ -15,7 +15,7 @@ extern const uint32_t boot_magic, boot_pointer; /* physical addresses: boot.S */
 static const void *reach(uint64_t address, uint64_t size)
 {
 	if (address >= BOOT_REACH || size > BOOT_REACH - address)
-		panic("the loader left data at 0x%llx, beyond the first 4 GiB",
+		panic("the loader left data at 0x%llx, beyond what the boot tables show",
 		      (unsigned long long)address);
 	return direct_pointer(address);
 }

@@ -7,9 +7,6 @@
 #include <thread.h>
 #include <vm.h>
 
-/* vectors.S knows it as FRAME_RIP. */
-_Static_assert(offsetof(struct trap_frame, rip) == 136, "FRAME_RIP");
-
 /* SDM volume 3A, table 6-1. */
 static const char *const exception_names[VECTOR_EXCEPTIONS] = {
 	[0] = "divide error",
@@ -41,7 +38,7 @@ static const char *const exception_names[VECTOR_EXCEPTIONS] = {
 #define CODE_RESERVED (1u << 3)
 #define CODE_FETCH    (1u << 4)
 
-static void print_page_fault(uint64_t code, uint64_t address)
+static void print_page_fault(unsigned code, uintptr_t address)
 {
 	const char *access = code & CODE_FETCH ? "instruction fetch"
 			     : code & CODE_WRITE ? "store" : "load";
@@ -55,36 +52,16 @@ static void print_page_fault(uint64_t code, uint64_t address)
 	vm_print_walk(&kernel_space, address);
 }
 
-static void print_registers(const struct trap_frame *f)
-{
-	kprintf("  rax %016llx  rbx %016llx  rcx %016llx  rdx %016llx\n"
-		"  rsi %016llx  rdi %016llx  rbp %016llx  rsp %016llx\n",
-		(unsigned long long)f->rax, (unsigned long long)f->rbx, (unsigned long long)f->rcx,
-		(unsigned long long)f->rdx, (unsigned long long)f->rsi, (unsigned long long)f->rdi,
-		(unsigned long long)f->rbp, (unsigned long long)f->rsp);
-	kprintf("  r8  %016llx  r9  %016llx  r10 %016llx  r11 %016llx\n"
-		"  r12 %016llx  r13 %016llx  r14 %016llx  r15 %016llx\n",
-		(unsigned long long)f->r8, (unsigned long long)f->r9, (unsigned long long)f->r10,
-		(unsigned long long)f->r11, (unsigned long long)f->r12, (unsigned long long)f->r13,
-		(unsigned long long)f->r14, (unsigned long long)f->r15);
-	kprintf("  cr0 %016llx  cr2 %016llx  cr3 %016llx  cr4 %016llx\n"
-		"  rflags %08llx  cs %04llx  ss %04llx\n",
-		(unsigned long long)read_cr0(), (unsigned long long)read_cr2(),
-		(unsigned long long)read_cr3(), (unsigned long long)read_cr4(),
-		(unsigned long long)f->rflags, (unsigned long long)f->cs,
-		(unsigned long long)f->ss);
-}
-
 /* ---- expected faults --------------------------------------------------------------------- */
 
 struct fixup {
-	uint64_t fault_rip;
-	uint64_t resume_rip;
+	uintptr_t fault_ip;
+	uintptr_t resume_ip;
 };
 extern const struct fixup fixups_start[], fixups_end[];
 
 /* True when the fault was expected and the frame now leads to where it goes on. */
-static bool resume(struct trap_frame *frame, uint64_t address)
+static bool resume(struct trap_frame *frame, uintptr_t address)
 {
 	struct probe_state *probe = this_cpu()->arch.probe;
 	const struct fixup *fixup = fixups_start;
@@ -92,37 +69,25 @@ static bool resume(struct trap_frame *frame, uint64_t address)
 	if (!probe || frame->vector == VECTOR_NMI || frame->vector == VECTOR_DOUBLE_FAULT ||
 	    frame->vector == VECTOR_MACHINE_CHECK)
 		return false;
-	while (fixup < fixups_end && fixup->fault_rip != frame->rip)
+	while (fixup < fixups_end && fixup->fault_ip != frame->ip)
 		fixup++;
-	if (fixup < fixups_end) {
-		frame->rip = fixup->resume_rip;
-	} else if (probe->resume_rip) {
-		frame->rip = probe->resume_rip;
-		frame->rsp = probe->resume_rsp;
-		frame->cs = SELECTOR_KERNEL_CODE;
-		frame->ss = SELECTOR_KERNEL_DATA;
-		frame->rflags &= ~(RFLAGS_IF | RFLAGS_AC);
-	} else {
+	if (fixup == fixups_end && !probe->resume_ip)
 		return false;
-	}
 	probe->faulted = true;
-	probe->vector = frame->vector;
-	probe->code = frame->code;
+	probe->vector = (unsigned)frame->vector;
+	probe->code = (unsigned)frame->code;
 	probe->address = address;
-	probe->value = frame->rax;
+	probe->value = trap_value(frame);
+	if (fixup < fixups_end)
+		frame->ip = fixup->resume_ip;
+	else
+		trap_go_on(frame, probe->resume_ip, probe->resume_sp);
 	return true;
 }
 
-void probe_load(struct probe_state *state, uintptr_t address, unsigned size, uint64_t *value);
-void probe_store(struct probe_state *state, uintptr_t address, unsigned size, uint64_t *value);
-void probe_fetch(struct probe_state *state, uintptr_t address);
-void probe_user(struct probe_state *state, uint64_t rip, uint64_t rsp, uint64_t kind,
-		uint64_t address, uint64_t value);
-
 static struct probe probe_of(const struct probe_state *state)
 {
-	struct probe probe = {PROBE_OK, state->address, (unsigned)state->vector,
-			      (unsigned)state->code};
+	struct probe probe = {PROBE_OK, state->address, state->vector, state->code};
 
 	if (!state->faulted)
 		return probe;
@@ -160,7 +125,7 @@ struct probe arch_probe_user(enum probe_kind kind, uintptr_t address, uintptr_t 
 	struct probe probe;
 
 	arch->probe = &state;
-	probe_user(&state, user_code, 0, (uint64_t)kind, address, value ? *value : 0);
+	probe_user(&state, user_code, (uintptr_t)kind, address, value ? *value : 0);
 	arch->probe = NULL;
 	arch_irq_restore(flags);
 	probe = probe_of(&state);
@@ -178,7 +143,7 @@ struct probe arch_probe_user(enum probe_kind kind, uintptr_t address, uintptr_t 
 static void exception(struct trap_frame *frame)
 {
 	const char *name = exception_names[frame->vector];
-	uint64_t address = frame->vector == VECTOR_PAGE_FAULT ? read_cr2() : 0;
+	uintptr_t address = frame->vector == VECTOR_PAGE_FAULT ? read_cr2() : 0;
 	char where[SYMBOL_TEXT];
 
 	if (resume(frame, address))
@@ -189,15 +154,17 @@ static void exception(struct trap_frame *frame)
 	print_unlocked(true);
 	kprintf("\n*** CPU %u: %s (vector %u, code 0x%llx) at %s\n", this_cpu()->index,
 		name ? name : "reserved exception", (unsigned)frame->vector,
-		(unsigned long long)frame->code, symbol_text(where, frame->rip));
+		(unsigned long long)frame->code, symbol_text(where, frame->ip));
 	print_registers(frame);
 	if (frame->vector == VECTOR_PAGE_FAULT)
-		print_page_fault(frame->code, address);
+		print_page_fault((unsigned)frame->code, address);
 	if (frame->vector == VECTOR_DOUBLE_FAULT) {
-		kprintf("  the stack's next word is in: %s\n", vm_describe(frame->rsp - 8u));
-		vm_print_walk(&kernel_space, frame->rsp - 8u);
+		uintptr_t word = trap_stack_pointer(frame) - sizeof(uintptr_t);
+
+		kprintf("  the stack's next word is in: %s\n", vm_describe(word));
+		vm_print_walk(&kernel_space, word);
 	}
-	backtrace_from(frame->rip, frame->rbp);
+	backtrace_from(frame->ip, frame->bp);
 	exception_reported = true;
 	panic("%s", name ? name : "reserved exception");
 }
@@ -260,7 +227,7 @@ bool arch_provoke_fault(const char *kind)
 	else if (!strcmp(kind, "breakpoint"))
 		__asm__ volatile("int3");
 	else if (!strcmp(kind, "double"))
-		__asm__ volatile("xorl %%esp, %%esp; pushq $0" :::);
+		__asm__ volatile("xorl %%esp, %%esp; push $0" :::);
 	else
 		return false;
 	return true;

@@ -2,8 +2,6 @@
 /* start: what the CPU can do, the switch of tables, protections, and the other CPUs. */
 #include "machine.h"
 
-#include <arch/x86_64/format.h>
-
 #include <boot.h>
 #include <print.h>
 #include <thread.h>
@@ -21,7 +19,7 @@ static void read_names(void)
 	memcpy(features.vendor, &r.ebx, 4);
 	memcpy(features.vendor + 4, &r.edx, 4);
 	memcpy(features.vendor + 8, &r.ecx, 4);
-	if (cpuid(0x80000000, 0).eax >= 0x80000004)
+	if (cpuid(0x80000000, 0).eax >= 0x80000004 && cpuid(0x80000000, 0).eax <= 0x8000ffff)
 		for (uint32_t i = 0; i < 3; i++) {
 			r = cpuid(0x80000002 + i, 0);
 			memcpy(features.brand + 16 * i, &r, sizeof(r));
@@ -35,14 +33,21 @@ static void read_names(void)
 void features_init(void)
 {
 	uint32_t max = cpuid(0, 0).eax, extended = cpuid(0x80000000, 0).eax;
-	struct cpuid one = cpuid(1, 0), seven = {0}, r = cpuid(0x80000001, 0);
+	struct cpuid one = cpuid(1, 0), seven = {0}, r = {0};
 
 	if (max >= 7)
 		seven = cpuid(7, 0);
+	/* Without extended leaves whatever the last basic one says is answered. */
+	if (extended >= 0x80000001 && extended <= 0x8000ffff)
+		r = cpuid(0x80000001, 0);
+	else
+		extended = 0;
 	features.nx = r.edx & (1u << 20);
 	features.gigabyte_leaves = r.edx & (1u << 26);
 	features.la57 = read_cr4() & CR4_LA57;
 	features.global = one.edx & (1u << 13);
+	features.pat = one.edx & (1u << 16);
+	features.pse36 = one.edx & (1u << 17);
 	features.smep = seven.ebx & (1u << 7);
 	features.smap = seven.ebx & (1u << 20);
 	features.umip = seven.ecx & (1u << 2);
@@ -55,11 +60,10 @@ void features_init(void)
 
 void arch_describe_cpu(void)
 {
-	kprintf("cpu: %s%s%s%s, %u-level paging, %u physical bits%s\n",
+	kprintf("cpu: %s%s%s%s, %s, %u physical bits\n",
 		features.brand[0] ? features.brand : features.vendor,
 		features.hypervisor[0] ? " (" : "", features.hypervisor,
-		features.hypervisor[0] ? ")" : "", features.la57 ? 5u : 4u,
-		features.physical_bits, features.gigabyte_leaves ? ", 1 GiB leaves" : "");
+		features.hypervisor[0] ? ")" : "", paging_name(), features.physical_bits);
 	kprintf("cpu: protections on: WP%s%s%s%s; missing here:%s%s%s%s%s\n",
 		features.nx ? " NX" : "", features.smep ? " SMEP" : "",
 		features.smap ? " SMAP" : "", features.umip ? " UMIP" : "",
@@ -70,37 +74,11 @@ void arch_describe_cpu(void)
 
 /* ---- tables ------------------------------------------------------------------------------ */
 
-/* As power-on, with write-combining in place of the second write-through (SDM 11.12). */
-#define PAT_VALUE UINT64_C(0x0007010600070406)
-
-void arch_format_init(struct kelp_format *format)
-{
-	const struct kelp_x86_64_config config = {
-		.levels = features.la57 ? 5 : 4,
-		.physical_bits = features.physical_bits,
-		.no_execute = features.nx,
-		.gigabyte_leaves = features.gigabyte_leaves,
-		.pat = PAT_VALUE,
-	};
-	enum kelp_status status;
-
-	/* Only entry 5 changes, which nothing has used yet: no caches to flush. */
-	write_msr(MSR_PAT, PAT_VALUE);
-	status = kelp_x86_64_format_init(format, &config);
-	if (status != KELP_OK)
-		panic("the table format: %s", kelp_status_text(status));
-}
-
-kelp_paddr_t arch_table_root(void)
-{
-	return read_cr3() & UINT64_C(0x000ffffffffff000);
-}
-
 void arch_switch_tables(const struct kelp_space *space)
 {
 	/* Globals off while loading: nothing of the old tables survives (SDM 4.10.4.1). */
 	write_cr4(read_cr4() & ~CR4_PGE);
-	write_cr3(kelp_space_root(space));
+	write_cr3((unsigned long)kelp_space_root(space));
 	if (features.global)
 		write_cr4(read_cr4() | CR4_PGE);
 }
@@ -151,8 +129,6 @@ void arch_init_early(void)
 	features_init();
 }
 
-/* Physical addresses, written through the direct map: boot.S. */
-extern uint64_t boot_other_stack, boot_other_root;
 extern const uint8_t trampoline[], trampoline_end[];
 
 /* Below 640 KiB: a startup IPI names its page with 8 bits. */
@@ -176,7 +152,8 @@ _Noreturn void other_cpu_main(void)
 
 	gdt_load(cpu);
 	idt_load();
-	write_msr(MSR_PAT, PAT_VALUE);
+	if (features.pat)
+		write_msr(MSR_PAT, PAT_VALUE);
 	arch_switch_tables(&kernel_space);
 	arch_protect_cpu();
 	apic_init_cpu();
@@ -199,15 +176,15 @@ static bool wait_ready(const struct cpu *cpu, uint64_t microseconds)
 /* INIT, a pause, startup, and once more if there is no answer (SDM 8.4.4.1). */
 bool arch_start_cpu(struct cpu *cpu)
 {
-	uint64_t *stack = direct_pointer((uintptr_t)&boot_other_stack);
-	uint64_t *root = direct_pointer((uintptr_t)&boot_other_root);
+	uintptr_t *stack = direct_pointer((uintptr_t)&boot_other_stack);
+	uintptr_t *root = direct_pointer((uintptr_t)&boot_other_root);
 
 	if (!trampoline_page)
 		return false;
 	memcpy(direct_pointer(trampoline_page), trampoline, (size_t)(trampoline_end - trampoline));
 	starting = cpu;
 	*stack = (uintptr_t)thread_stack_top(cpu->idle);
-	*root = kelp_space_root(&kernel_space);
+	*root = (uintptr_t)kelp_space_root(&kernel_space);
 	apic_send_init(cpu->hardware_id);
 	time_spin(200);
 	apic_send_startup(cpu->hardware_id, trampoline_page);
@@ -232,16 +209,4 @@ void arch_stop_other_cpus(void)
 	for (unsigned i = 0; i < cpu_count; i++)
 		if (cpus[i] != this_cpu() && cpus[i]->online)
 			apic_send_nmi(cpus[i]->hardware_id);
-}
-
-void arch_context_init(struct arch_context *context, void *stack_top)
-{
-	uint64_t *stack = stack_top;
-
-	/* What arch_context_switch() pops, and a 0 that ends backtraces. */
-	*--stack = 0;
-	*--stack = (uintptr_t)thread_begin;
-	for (unsigned i = 0; i < 6; i++)
-		*--stack = 0;
-	context->rsp = (uintptr_t)stack;
 }

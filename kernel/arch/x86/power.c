@@ -100,7 +100,7 @@ void arch_reboot(void)
 	const struct acpi_header *fadt = acpi_find("FACP");
 	struct {
 		uint16_t limit;
-		uint64_t base;
+		uintptr_t base;
 	} __attribute__((packed)) nothing = {0, 0};
 
 	arch_irq_disable();
