@@ -178,7 +178,7 @@ bool command_line_has(const char *word, char *value, size_t size)
 		if (span >= length && strncmp(at, word, length) == 0 &&
 		    (span == length || word[length - 1] == '=')) {
 			if (value && size) {
-				size_t rest = min_u64(span - length, size - 1);
+				size_t rest = (size_t)min_u64(span - length, size - 1);
 
 				memcpy(value, at + length, rest);
 				value[rest] = '\0';

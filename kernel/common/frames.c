@@ -5,6 +5,7 @@
 #include <arch.h>
 #include <cpu.h>
 #include <lock.h>
+#include <reach.h>
 #include <vm.h>
 
 enum frame_state {
@@ -32,8 +33,9 @@ struct region {
 	uint32_t base; /* number of its first descriptor */
 };
 
+/* Low: in the direct map and within the reach of devices that know 32 bits. */
 enum { ZONE_LOW, ZONE_HIGH, ZONES };
-#define ZONE_LOW_END (UINT64_C(1) << (32u - PAGE_SHIFT))
+#define ZONE_LOW_LAST (FRAME_DIRECT < FRAME_BELOW_4G ? FRAME_DIRECT : FRAME_BELOW_4G)
 
 static struct spinlock lock = SPINLOCK("frames");
 static struct frame *frames;
@@ -41,6 +43,7 @@ static struct region regions[BOOT_RANGES];
 static unsigned region_count;
 static uint32_t free_list[ZONES][FRAME_ORDERS];
 static struct frame_stats stats;
+static kelp_paddr_t last_address; /* of all frames that are managed */
 
 /* The region of a frame, by halving: regions are sorted. */
 static const struct region *region_of(uint64_t pfn)
@@ -90,7 +93,7 @@ static uint64_t pfn_of(uint32_t number)
 
 static unsigned zone_of(uint64_t pfn)
 {
-	return pfn < ZONE_LOW_END ? ZONE_LOW : ZONE_HIGH;
+	return pfn <= ZONE_LOW_LAST >> PAGE_SHIFT ? ZONE_LOW : ZONE_HIGH;
 }
 
 static void push_free(uint64_t pfn, uint32_t number, unsigned order)
@@ -162,8 +165,8 @@ static bool take_block(unsigned order, kelp_paddr_t limit, kelp_paddr_t *address
 	unsigned larger;
 	uint64_t pfn;
 
-	/* Memory below 4 GiB is kept for those who need it. */
-	if (limit > FRAME_BELOW_4G)
+	/* Low memory is kept for those who need it. */
+	if (limit > ZONE_LOW_LAST)
 		number = find_free(ZONE_HIGH, order, limit);
 	if (number == NONE)
 		number = find_free(ZONE_LOW, order, limit);
@@ -244,7 +247,7 @@ bool frames_take(unsigned order, kelp_paddr_t limit, kelp_paddr_t *address)
 	bool done;
 
 	cache->takes++;
-	if (order == 0 && limit == FRAME_ANYWHERE) {
+	if (order == 0 && limit >= last_address) {
 		if (cache->count)
 			cache->hits++;
 		done = cache->count || refill(cache);
@@ -265,7 +268,7 @@ bool frames_take_zeroed(unsigned order, kelp_paddr_t limit, kelp_paddr_t *addres
 {
 	if (!frames_take(order, limit, address))
 		return false;
-	memset(direct_pointer(*address), 0, (size_t)(PAGE_SIZE << order));
+	frames_zero(*address, PAGE_SIZE << order);
 	return true;
 }
 
@@ -337,7 +340,7 @@ static void add_free(uint64_t first, uint64_t end)
 {
 	const struct region *region = region_of(first);
 
-	memset(&frames[number_of(region, first)], 0, (end - first) * sizeof(struct frame));
+	memset(&frames[number_of(region, first)], 0, (size_t)(end - first) * sizeof(struct frame));
 	while (first < end) {
 		unsigned order = 0;
 
@@ -358,8 +361,9 @@ void frames_init(const struct boot_info *info)
 	for (unsigned i = 0; i < info->map.count; i++) {
 		const struct memory_range *range = &info->map.range[i];
 
-		if (range->kind != MEMORY_RAM || range->first > direct_last())
+		if (range->kind != MEMORY_RAM)
 			continue;
+		last_address = max_u64(last_address, range->first + range->size - 1u);
 		regions[region_count++] = (struct region){
 			.first_pfn = range->first >> PAGE_SHIFT,
 			.count = range->size >> PAGE_SHIFT,
@@ -369,7 +373,7 @@ void frames_init(const struct boot_info *info)
 	}
 	if (count >= NONE)
 		panic("frames: this machine has more RAM than the 16 TiB we can number");
-	if (!early_frames_take(count * sizeof(struct frame), PAGE_SIZE, FRAME_ANYWHERE, &table))
+	if (!early_frames_take(count * sizeof(struct frame), PAGE_SIZE, FRAME_DIRECT, &table))
 		panic("frames: no %llu KiB in one piece for the descriptors of all frames",
 		      (unsigned long long)(count * sizeof(struct frame) / KIB));
 	frames = direct_pointer(table);

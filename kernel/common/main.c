@@ -26,9 +26,9 @@ static void read_boot_info(void)
 	memory_map_clean(&boot_info.map);
 	kprintf("boot: %s%s%s, command line \"%s\"\n", boot_info.protocol,
 		boot_info.loader[0] ? " by " : "", boot_info.loader, boot_info.command_line);
-	dropped = memory_map_limit(&boot_info.map, direct_last());
+	dropped = memory_map_limit(&boot_info.map, arch_ram_last());
 	if (dropped)
-		kprintf("boot: %s of RAM lie beyond the direct map and go unused\n",
+		kprintf("boot: %s of RAM lie beyond what this kernel can reach and go unused\n",
 			size_text(text, dropped));
 	if (boot_info.map.lost)
 		kprintf("boot: %u ranges of the memory map were too many and go unused\n",

@@ -57,7 +57,8 @@ static bool table_take(void *context, size_t size, kelp_paddr_t limit, kelp_padd
 		if (done)
 			memset(direct_pointer(*address), 0, size);
 	} else {
-		done = frames_take_zeroed(frames_order(size), limit, address);
+		done = frames_take_zeroed(frames_order(size), min_u64(limit, FRAME_DIRECT),
+					  address);
 	}
 	if (done)
 		__atomic_fetch_add(&port_stats.tables_taken, 1, __ATOMIC_RELAXED);

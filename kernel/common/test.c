@@ -6,6 +6,7 @@
 #include <frames.h>
 #include <lock.h>
 #include <print.h>
+#include <reach.h>
 #include <thread.h>
 
 static struct spinlock lock = SPINLOCK("test");
@@ -90,15 +91,42 @@ enum kelp_status test_protect(kelp_vaddr_t va, uint64_t size, kelp_attr_t set, k
 	return status;
 }
 
-kelp_paddr_t test_frames(unsigned order)
+static kelp_paddr_t hold_frames(unsigned order, kelp_paddr_t limit)
 {
 	kelp_paddr_t address;
 
-	if (held_count == HELD_MAX || !frames_take_zeroed(order, FRAME_ANYWHERE, &address))
+	if (held_count == HELD_MAX || !frames_take_zeroed(order, limit, &address))
 		panic("a test got no frames of order %u", order);
 	held[held_count].address = address;
 	held[held_count++].order = order;
 	return address;
+}
+
+kelp_paddr_t test_frames(unsigned order)
+{
+	return hold_frames(order, FRAME_ANYWHERE);
+}
+
+kelp_paddr_t test_direct_frames(unsigned order)
+{
+	return hold_frames(order, FRAME_DIRECT);
+}
+
+uint64_t test_get(kelp_paddr_t address)
+{
+	const uint64_t *word = kmap_local(address);
+	uint64_t value = *(const volatile uint64_t *)word;
+
+	kunmap_local(word);
+	return value;
+}
+
+void test_put(kelp_paddr_t address, uint64_t value)
+{
+	uint64_t *word = kmap_local(address);
+
+	*(volatile uint64_t *)word = value;
+	kunmap_local(word);
 }
 
 enum probe_result test_load(kelp_vaddr_t va, uint64_t *value)

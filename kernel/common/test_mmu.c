@@ -8,6 +8,7 @@
 #include <cpu.h>
 #include <frames.h>
 #include <print.h>
+#include <reach.h>
 
 #define RW (KELP_ATTR_READ | KELP_ATTR_WRITE)
 #define RX (KELP_ATTR_READ | KELP_ATTR_EXEC)
@@ -49,7 +50,7 @@ static kelp_vaddr_t map_around(kelp_paddr_t frame, unsigned level, kelp_attr_t a
 static void stores_reach_the_frame(void)
 {
 	kelp_paddr_t frame = test_frames(0);
-	uint64_t *direct = direct_pointer(frame), value;
+	uint64_t value;
 
 	for (unsigned level = 0; level < kernel_format.levels; level++) {
 		kelp_vaddr_t va;
@@ -59,8 +60,8 @@ static void stores_reach_the_frame(void)
 		test_note("level", level);
 		va = map_around(frame, level, RW);
 		CHECK(test_store(va + 8, 0x1111 + level) == PROBE_OK);
-		CHECK(direct[1] == 0x1111 + level);
-		direct[511] = 0x2222 + level;
+		CHECK(test_get(frame + 8) == 0x1111 + level);
+		test_put(frame + 4088, 0x2222 + level);
 		CHECK(test_load(va + 4088, &value) == PROBE_OK && value == 0x2222 + level);
 	}
 }
@@ -74,7 +75,7 @@ static void pages_in_any_order(void)
 
 	for (unsigned i = 0; i < PAGES; i++) {
 		frame[i] = test_frames(0);
-		*(uint64_t *)direct_pointer(frame[i]) = 1000 + i;
+		test_put(frame[i], 1000 + i);
 	}
 	for (unsigned i = PAGES; i-- > 0;)
 		REQUIRE(test_map(TEST_BASE + i * PAGE_SIZE, frame[i], PAGE_SIZE, closest(RW),
@@ -113,8 +114,8 @@ static void replaced_at_once(void)
 	kelp_paddr_t frame[2] = {test_frames(0), test_frames(0)};
 	uint64_t value;
 
-	*(uint64_t *)direct_pointer(frame[0]) = 100;
-	*(uint64_t *)direct_pointer(frame[1]) = 101;
+	test_put(frame[0], 100);
+	test_put(frame[1], 101);
 	for (unsigned round = 0; round < 64; round++) {
 		CHECK(test_map(TEST_BASE, frame[round % 2], PAGE_SIZE,
 			       closest(RW | KELP_ATTR_GLOBAL), KELP_REPLACE) == KELP_OK);
@@ -134,7 +135,7 @@ static void ends_of_the_address_space(void)
 	};
 	uint64_t value;
 
-	*(uint64_t *)direct_pointer(frame) = 77;
+	test_put(frame, 77);
 	for (unsigned i = 0; i < ARRAY_COUNT(ends); i++) {
 		if (test_query(ends[i]).kind != KELP_ENTRY_NONE)
 			continue;
@@ -205,7 +206,7 @@ static void rights_of_the_kernel(void)
 	kelp_paddr_t frame = test_frames(0);
 	uint64_t value;
 
-	memcpy(direct_pointer(frame), arch_return_code, ARCH_CODE_SIZE);
+	copywin_write(frame, arch_return_code, ARCH_CODE_SIZE);
 	for (unsigned level = 0; level < kernel_format.levels; level++) {
 		if (!level_has_leaves(level))
 			continue;
@@ -229,11 +230,11 @@ static void rights_of_user_mode(void)
 	kelp_vaddr_t user_code = USER_BASE;
 	size_t size = (size_t)(arch_user_code_end - arch_user_code);
 
-	memcpy(direct_pointer(code), arch_user_code, size);
-	memcpy(direct_pointer(frame), arch_user_stop_code, ARCH_CODE_SIZE);
-	*((uint64_t *)direct_pointer(frame) + 8) = 4711;
-	arch_sync_code(direct_pointer(code), size);
+	copywin_write(code, arch_user_code, size);
+	copywin_write(frame, arch_user_stop_code, ARCH_CODE_SIZE);
+	test_put(frame + 64, 4711);
 	REQUIRE(test_map(user_code, code, PAGE_SIZE, closest(RX | KELP_ATTR_USER), 0) == KELP_OK);
+	arch_sync_code((void *)(uintptr_t)user_code, size);
 	for (unsigned level = 0; level < kernel_format.levels; level++) {
 		if (!level_has_leaves(level))
 			continue;
@@ -283,7 +284,7 @@ static void rights_change_at_once(void)
 	bool nx = !(kernel_format.attr_always & KELP_ATTR_EXEC);
 	uint64_t value;
 
-	memcpy(direct_pointer(frame), arch_return_code, ARCH_CODE_SIZE);
+	copywin_write(frame, arch_return_code, ARCH_CODE_SIZE);
 	REQUIRE(test_map(TEST_BASE, frame, PAGE_SIZE, closest(RW), 0) ==
 		KELP_OK);
 	for (unsigned round = 0; round < 16; round++) {
@@ -376,7 +377,7 @@ static void beyond_48_bits(void)
 				 UINT64_C(0xff00000000000000), UINT64_C(0xff7ffffffffff000)};
 	uint64_t value;
 
-	*(uint64_t *)direct_pointer(frame) = 57;
+	test_put(frame, 57);
 	for (unsigned i = 0; i < ARRAY_COUNT(places); i++) {
 		struct kelp_flush flush;
 

@@ -8,6 +8,7 @@
 #include <cpu.h>
 #include <frames.h>
 #include <print.h>
+#include <reach.h>
 #include <thread.h>
 
 #define RW (KELP_ATTR_READ | KELP_ATTR_WRITE)
@@ -151,7 +152,7 @@ static void replaced_frames_are_gone(void)
 
 	for (unsigned i = 0; i < FRAMES; i++) {
 		frame[i] = test_frames(0);
-		*(uint64_t *)direct_pointer(frame[i]) = 9000 + i;
+		test_put(frame[i], 9000 + i);
 	}
 	REQUIRE(test_map(TEST_BASE, frame[0], PAGE_SIZE, closest(RW | KELP_ATTR_GLOBAL), 0) ==
 		KELP_OK);
@@ -182,20 +183,22 @@ static void store_and_never_see_poison(unsigned index)
 
 static bool page_is_all(kelp_paddr_t frame, uint64_t value)
 {
-	const volatile uint64_t *word = direct_pointer(frame);
+	const volatile uint64_t *word = kmap_local(frame);
+	bool same = true;
 
 	for (unsigned i = 0; i < PAGE_SIZE / 8; i++)
-		if (word[i] != value)
-			return false;
-	return true;
+		same &= word[i] == value;
+	kunmap_local((const void *)word);
+	return same;
 }
 
 static void fill_page(kelp_paddr_t frame, uint64_t value)
 {
-	volatile uint64_t *word = direct_pointer(frame);
+	volatile uint64_t *word = kmap_local(frame);
 
 	for (unsigned i = 0; i < PAGE_SIZE / 8; i++)
 		word[i] = value;
+	kunmap_local((const void *)word);
 }
 
 static void unmapped_frames_are_let_go(void)
@@ -240,7 +243,7 @@ static void tables_are_let_go(void)
 		CHECK(kernel_space.tables > tables);
 		let_hammers_strike(false);
 		CHECK(test_unmap(TEST_BASE, span, 0) == KELP_OK);
-		if (!frames_take(0, FRAME_ANYWHERE, &page))
+		if (!frames_take(0, FRAME_DIRECT, &page))
 			break;
 		fill_page(page, leaf);
 		let_hammers_strike(true);

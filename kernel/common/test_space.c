@@ -30,7 +30,7 @@ static kelp_paddr_t map_large(kelp_attr_t attributes)
 	kelp_paddr_t pa = test_frames(frames_order(large()));
 
 	for (uint64_t at = 0; at < large(); at += PAGE_SIZE)
-		*(uint64_t *)direct_pointer(pa + at) = at / PAGE_SIZE;
+		test_put(pa + at, at / PAGE_SIZE);
 	CHECK(test_map(TEST_BASE, pa, large(), closest(attributes), 0) == KELP_OK);
 	CHECK(test_query(TEST_BASE).level == 1);
 	return pa;
@@ -116,7 +116,7 @@ static void large_leaf_over_a_table(void)
 	kelp_paddr_t other = test_frames(0);
 	uint64_t tables, value;
 
-	*(uint64_t *)direct_pointer(other) = 12345;
+	test_put(other, 12345);
 	REQUIRE(test_map(TEST_BASE + 9 * PAGE_SIZE, other, PAGE_SIZE, closest(RW), 0) == KELP_OK);
 	CHECK(test_load(TEST_BASE + 9 * PAGE_SIZE, &value) == PROBE_OK && value == 12345);
 	tables = kernel_space.tables;
@@ -230,7 +230,7 @@ static void random_edits(void)
 
 	memset(model, 0, sizeof(model));
 	for (unsigned i = 0; i < 16; i++)
-		*(uint64_t *)direct_pointer(block + i * PAGE_SIZE) = 500 + i;
+		test_put(block + i * PAGE_SIZE, 500 + i);
 	/* On a crowded host each shootdown takes its time. */
 	for (unsigned round = 0;
 	     round < 2000 && !test_failed() &&
@@ -335,7 +335,7 @@ static void a_second_root(void)
 	uint64_t value = 0;
 	struct copy copy;
 
-	*(uint64_t *)direct_pointer(frame) = 2222;
+	test_put(frame, 2222);
 	REQUIRE(kelp_space_init(&second, &kernel_format, &kernel_port, 0) == KELP_OK);
 	copy_space(&second, &copy);
 	CHECK(copy.status == KELP_OK);

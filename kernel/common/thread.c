@@ -8,6 +8,7 @@
 #include <thread.h>
 
 #include <print.h>
+#include <reach.h>
 #include <vm.h>
 
 #define SLICE_MICROSECONDS 10000u
@@ -87,7 +88,7 @@ static void make_ready(struct thread *thread)
 
 	if (thread->bound_cpu != THREAD_ANY_CPU)
 		cpu = cpus[thread->bound_cpu];
-	else if (__atomic_load_n(&thread->on_cpu, __ATOMIC_ACQUIRE))
+	else if (__atomic_load_n(&thread->on_cpu, __ATOMIC_ACQUIRE) || thread->kmap.depth)
 		/* Its CPU has not let go of it: elsewhere two CPUs could wait for each other. */
 		cpu = thread->last_cpu;
 	else
@@ -121,7 +122,7 @@ static struct thread *steal(struct cpu *thief)
 		return NULL;
 	flags = spin_lock_irqsave(&victim->queue_lock);
 	for (struct thread **link = &victim->queue_first; *link; link = &(*link)->next) {
-		if ((*link)->bound_cpu == THREAD_ANY_CPU) {
+		if ((*link)->bound_cpu == THREAD_ANY_CPU && !(*link)->kmap.depth) {
 			thread = dequeue(victim, link);
 			break;
 		}
@@ -139,6 +140,7 @@ static void finish_switch(void)
 	struct cpu *cpu = this_cpu();
 	struct thread *previous = cpu->previous;
 
+	kelp_kmap_switch_in(&kernel_kmap, &current_thread()->kmap, cpu->index);
 	if (cpu->requeue_previous)
 		enqueue(cpu, previous);
 	__atomic_store_n(&previous->on_cpu, false, __ATOMIC_RELEASE);
@@ -183,6 +185,7 @@ static void schedule(bool requeue)
 	cpu->previous = from;
 	cpu->requeue_previous = requeue;
 	cpu->stats.switches++;
+	kelp_kmap_switch_out(&kernel_kmap, &from->kmap);
 	arch_set_current_thread(to);
 	arch_context_switch(&from->context, &to->context);
 	finish_switch();
@@ -440,6 +443,7 @@ void thread_exit(void)
 {
 	struct thread *me = current_thread(), *joiner;
 
+	assert(me->kmap.depth == 0);
 	(void)spin_lock_irqsave(&sleep_lock);
 	me->ended = true;
 	joiner = me->joiner;

@@ -8,6 +8,7 @@
 #include <lock.h>
 #include <port.h>
 #include <print.h>
+#include <reach.h>
 #include <thread.h>
 
 struct kelp_format kernel_format;
@@ -59,33 +60,13 @@ static void must_map_image(const char *start, const char *end, kelp_attr_t attri
 	must_map((uintptr_t)start, image_address(start), (uint64_t)(end - start), attributes, what);
 }
 
-/*
- * All RAM at DIRECT_BASE. The image is seen there a second time: what must not be written in the
- * one place must not be in the other either.
- */
-static void map_direct(kelp_paddr_t first, kelp_paddr_t end)
-{
-	kelp_paddr_t constant = max_u64(first, min_u64(end, image_address(text_start)));
-	kelp_paddr_t variable = max_u64(constant, min_u64(end, image_address(rodata_end)));
-
-	must_map(DIRECT_BASE + first, first, constant - first, VM_DATA, "the direct map");
-	must_map(DIRECT_BASE + constant, constant, variable - constant, VM_RODATA,
-		 "the direct map");
-	must_map(DIRECT_BASE + variable, variable, end - variable, VM_DATA, "the direct map");
-}
-
 static void build(const struct boot_info *info)
 {
 	enum kelp_status status = kelp_space_init(&kernel_space, &kernel_format, &kernel_port, 0);
 
 	if (status != KELP_OK)
 		panic("no root for the page tables: %s", kelp_status_text(status));
-	for (unsigned i = 0; i < info->map.count; i++) {
-		const struct memory_range *range = &info->map.range[i];
-
-		if (range->kind == MEMORY_RAM)
-			map_direct(range->first, range->first + range->size);
-	}
+	reach_init(info);
 	must_map_image(text_start, text_end, VM_TEXT, "the kernel's text");
 	must_map_image(rodata_start, rodata_end, VM_RODATA, "the kernel's constants");
 	/* The page below the boot stack stays unmapped. */

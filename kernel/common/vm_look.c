@@ -5,6 +5,7 @@
 #include <arch.h>
 #include <frames.h>
 #include <print.h>
+#include <reach.h>
 
 const char *attr_text(char buffer[ATTR_TEXT], kelp_attr_t attributes)
 {
@@ -75,6 +76,11 @@ const char *vm_describe(kelp_vaddr_t va)
 	if (va - WINDOW_BASE < WINDOW_SIZE)
 		return vm_window_is_used(va) ? "the window"
 					     : "the window, a guard page or what was given back";
+	if (kelp_is_kmap_address(&kernel_kmap, va))
+		return va - KMAP_GLOBAL_BASE < KMAP_GLOBAL_PAGES * PAGE_SIZE
+			       ? "kmap" : "kmap_local, a slot or a guard page";
+	if (va - COPYWIN_BASE < KELP_COPYWIN_PAGES(kernel_copywin.cpus) * PAGE_SIZE)
+		return "the copy window";
 	if (va - TEST_BASE < TEST_SIZE)
 		return "the area of the tests";
 	if (va - (uintptr_t)boot_stack_guard < PAGE_SIZE)

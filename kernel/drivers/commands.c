@@ -66,13 +66,13 @@ static void show_blocks(struct block_device *disk, uint64_t first, uint64_t size
 	enum block_status status;
 	kelp_paddr_t page;
 
-	if (!frames_take_zeroed(frames_order(size), FRAME_ANYWHERE, &page)) {
+	if (!frames_take_zeroed(frames_order(size), FRAME_DIRECT, &page)) {
 		kprintf("no memory for that\n");
 		return;
 	}
 	status = block_read(disk, first, page, size);
 	if (status == BLOCK_OK)
-		print_bytes(first * disk->block_size, direct_pointer(page), size);
+		print_bytes(first * disk->block_size, direct_pointer(page), (size_t)size);
 	else
 		kprintf("block %llu of %llu: %s\n", (unsigned long long)first,
 			(unsigned long long)disk->blocks, block_status_text(status));
@@ -114,11 +114,11 @@ bool run_random(unsigned count, char **word)
 	if (count > 2 || (count == 2 && !monitor_number(word[1], &size)))
 		return false;
 	size = min_u64(size, sizeof(bytes));
-	if (!random_bytes(bytes, size)) {
+	if (!random_bytes(bytes, (size_t)size)) {
 		kprintf("no random bytes: %s\n", random_source());
 		return true;
 	}
-	print_bytes(0, bytes, size);
+	print_bytes(0, bytes, (size_t)size);
 	random_stats(&stats);
 	kprintf("  from %s: %llu bytes in %llu requests so far\n", random_source(),
 		(unsigned long long)stats.bytes, (unsigned long long)stats.requests);

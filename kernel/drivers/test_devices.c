@@ -262,7 +262,7 @@ static void notifications(void)
 static void random_does_not_repeat(void)
 {
 	enum { BLOCK = 16, BLOCKS = 256 };
-	kelp_paddr_t page = test_frames(0);
+	kelp_paddr_t page = test_direct_frames(0);
 	uint8_t *bytes = direct_pointer(page);
 	unsigned ones = 0;
 

@@ -22,7 +22,7 @@ static struct scratch_header scratch;
 /* The first scratch disk. NULL, and the test is skipped, when there is none. */
 static struct block_device *scratch_disk(void)
 {
-	kelp_paddr_t page = test_frames(0);
+	kelp_paddr_t page = test_direct_frames(0);
 	struct block_device *disk;
 
 	for (unsigned i = 0; (disk = block_device(i)); i++) {
@@ -64,7 +64,7 @@ static uint64_t differs_at(kelp_paddr_t address, uint64_t size, uint64_t seed, u
 /* Reads an area and compares it with the pattern. */
 static void check_area(struct block_device *disk, uint64_t first, uint64_t size, uint64_t seed)
 {
-	kelp_paddr_t buffer = test_frames(BUFFER_ORDER);
+	kelp_paddr_t buffer = test_direct_frames(BUFFER_ORDER);
 
 	for (uint64_t at = 0; at < size; at += BUFFER_SIZE) {
 		uint64_t piece = min_u64(BUFFER_SIZE, size - at), bad;
@@ -143,7 +143,7 @@ static void several_in_flight(void)
 
 	if (!disk)
 		return;
-	buffer = test_frames(BUFFER_ORDER);
+	buffer = test_direct_frames(BUFFER_ORDER);
 	for (uint64_t round = 0; round < 3; round++) {
 		uint64_t seed = scratch.seed ^ (round + 1u) << 32;
 		uint64_t first = scratch.work_first + round * BUFFER_SIZE;
@@ -170,7 +170,7 @@ static void more_than_fit(void)
 
 	if (!disk)
 		return;
-	page = test_frames(0);
+	page = test_direct_frames(0);
 	waited = disk->stats.waited_for_room;
 	segment[0] = (struct block_segment){page, disk->block_size};
 	segment[1] = segment[0];
@@ -211,11 +211,11 @@ static void scattered_memory(void)
 		test_skip("the disk takes too few segments");
 		return;
 	}
-	whole = test_frames(3);
-	odd = test_frames(0);
+	whole = test_direct_frames(3);
+	odd = test_direct_frames(0);
 	fill(whole, 7 * PAGE_SIZE, scratch.seed, scratch.work_first);
 	for (unsigned i = 0; i < PAGES; i++) {
-		page[i] = test_frames(0);
+		page[i] = test_direct_frames(0);
 		memcpy(direct_pointer(page[i]), direct_pointer(whole + i * PAGE_SIZE), PAGE_SIZE);
 		segment[i] = (struct block_segment){page[i], (uint32_t)PAGE_SIZE};
 	}
@@ -280,7 +280,7 @@ static void many_threads(void)
 	for (unsigned i = 0; i < count; i++) {
 		worker[i] = (struct worker){
 			.disk = disk,
-			.buffer = test_frames(4),
+			.buffer = test_direct_frames(4),
 			.first = scratch.work_first + i * THREAD_AREA,
 			.seed = scratch.seed + 1000u * i,
 		};
@@ -311,7 +311,7 @@ static enum block_status try_one(struct block_device *disk, enum block_operation
 static void refuses_nonsense(void)
 {
 	struct block_device *disk = block_device(0);
-	kelp_paddr_t page = test_frames(0);
+	kelp_paddr_t page = test_direct_frames(0);
 	struct block_request none = {.operation = BLOCK_READ};
 	uint32_t size;
 
@@ -344,7 +344,7 @@ static void reports_errors(void)
 
 	if (!disk)
 		return;
-	page = test_frames(0);
+	page = test_direct_frames(0);
 	failures = disk->stats.failures;
 	blocks = disk->blocks;
 	disk->blocks += 1024;
@@ -395,7 +395,7 @@ static void gives_up_on_a_dead_disk(void)
 	struct block_device dead = {
 		.block_size = 512, .blocks = 8, .segments_max = 1, .segment_max = 4096,
 	};
-	struct block_segment segment = {test_frames(0), 512};
+	struct block_segment segment = {test_direct_frames(0), 512};
 	struct block_request request[2];
 
 	block_init(&dead, "a dead disk (made for this test)", &driver);
@@ -427,7 +427,7 @@ static void fails_with_a_broken_disk(void)
 	struct block_device broken = {
 		.block_size = 512, .blocks = 8, .segments_max = 1, .segment_max = 4096,
 	};
-	struct block_segment segment = {test_frames(0), 512};
+	struct block_segment segment = {test_direct_frames(0), 512};
 	struct block_request request[2];
 
 	block_init(&broken, "a broken disk (made for this test)", &driver);
@@ -452,7 +452,7 @@ static void works_with_interrupts_off(void)
 
 	if (!disk)
 		return;
-	page = test_frames(0);
+	page = test_direct_frames(0);
 	fill(page, PAGE_SIZE, scratch.seed + 77u, 0);
 	flags = arch_irq_save();
 	written = block_write(disk, block_at(disk, scratch.work_first), page, PAGE_SIZE);
@@ -467,7 +467,7 @@ static void works_with_interrupts_off(void)
 static void interrupts_come(void)
 {
 	struct block_device *disk = block_device(0);
-	kelp_paddr_t page = test_frames(0);
+	kelp_paddr_t page = test_direct_frames(0);
 	uint64_t before;
 
 	if (!disk || !disk->interrupts) {
@@ -523,7 +523,7 @@ static void interrupts_wake(void)
 	REQUIRE(thread);
 	/* Nobody looks for 20 s: only the interrupt ends the waiting sooner. */
 	device_look_microseconds = 20000000;
-	CHECK(try_one(&slow, BLOCK_READ, 0, test_frames(0), 512) == BLOCK_OK);
+	CHECK(try_one(&slow, BLOCK_READ, 0, test_direct_frames(0), 512) == BLOCK_OK);
 	device_look_microseconds = usual;
 	test_note("microseconds", ticks_to_microseconds(arch_ticks() - start));
 	CHECK(ticks_to_microseconds(arch_ticks() - start) < 10000000);
@@ -538,7 +538,7 @@ static void stops_and_starts_again(void)
 
 	if (!disk)
 		return;
-	page = test_frames(0);
+	page = test_direct_frames(0);
 	first = block_at(disk, scratch.work_first);
 	for (unsigned round = 0; round < 3; round++) {
 		test_note("round", round);
@@ -564,7 +564,7 @@ static void writes_for_the_host(void)
 
 	if (!disk)
 		return;
-	buffer = test_frames(BUFFER_ORDER);
+	buffer = test_direct_frames(BUFFER_ORDER);
 	for (uint64_t at = 0; at < scratch.kernel_size; at += BUFFER_SIZE) {
 		uint64_t piece = min_u64(BUFFER_SIZE, scratch.kernel_size - at);
 		uint64_t first = scratch.kernel_first + at;

@@ -250,7 +250,7 @@ static const struct block_driver driver = {
 /* The frames of all requests in one block. */
 static bool take_frames(struct virtio_blk *blk)
 {
-	if (!frames_take(frames_order(REQUESTS_MAX * sizeof(struct frame)), FRAME_ANYWHERE,
+	if (!frames_take(frames_order(REQUESTS_MAX * sizeof(struct frame)), FRAME_DIRECT,
 			 &blk->frames_address)) {
 		kprintf("%s: no memory for its requests\n", blk->virtio.name);
 		return false;

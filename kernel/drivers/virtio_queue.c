@@ -36,7 +36,7 @@ static uint64_t queue_bytes(unsigned size)
 /* Empty, with every descriptor in the free list. */
 static void clear(struct virtio_queue *queue)
 {
-	memset(queue->descriptors, 0, PAGE_SIZE << queue->order);
+	memset(queue->descriptors, 0, (size_t)(PAGE_SIZE << queue->order));
 	if (!queue->has_irq)
 		queue->available->flags = AVAILABLE_NO_INTERRUPT;
 	for (unsigned i = 0; i < queue->size; i++)
@@ -62,7 +62,7 @@ static bool take_memory(struct virtio_queue *queue)
 	uint8_t *base;
 
 	queue->order = frames_order(queue_bytes(queue->size));
-	if (!queue->memory && !frames_take(queue->order, FRAME_ANYWHERE, &queue->memory)) {
+	if (!queue->memory && !frames_take(queue->order, FRAME_DIRECT, &queue->memory)) {
 		kprintf("%s: no memory for queue %u (%llu bytes)\n", queue->device->name,
 			queue->index, (unsigned long long)(PAGE_SIZE << queue->order));
 		return false;

@@ -173,7 +173,7 @@ void virtio_rng_probe(struct pci_device *pci)
 {
 	if (rng.page)
 		return; /* one is enough */
-	if (!frames_take_zeroed(0, FRAME_ANYWHERE, &rng.page)) {
+	if (!frames_take_zeroed(0, FRAME_DIRECT, &rng.page)) {
 		rng.state = "no memory for the entropy device";
 		return;
 	}

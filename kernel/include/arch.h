@@ -17,8 +17,11 @@
  *   arch_stack_frame                the current frame pointer, for backtraces
  *
  * <machine/layout.h> defines where things lie: DIRECT_BASE, DIRECT_SIZE, WINDOW_BASE,
- * WINDOW_SIZE, TEST_BASE, TEST_SIZE, USER_BASE, USER_SIZE; IMAGE_BASE, the address of physical 0
- * in the image's mapping; BOOT_REACH, what the boot tables show of memory at DIRECT_BASE.
+ * WINDOW_SIZE, TEST_BASE, TEST_SIZE, USER_BASE, USER_SIZE; for <reach.h> KMAP_LOCAL_BASE (64 CPUs
+ * of 33 pages), KMAP_GLOBAL_BASE, KMAP_GLOBAL_PAGES (a power of two), COPYWIN_BASE (130 pages),
+ * FIXMAP_BASE; IMAGE_BASE, the address of physical 0 in the image's mapping; BOOT_REACH, what the
+ * boot tables show of memory at DIRECT_BASE. DIRECT_SIZE may be less than all RAM: the rest is
+ * reached through kmap. DIRECT_BASE and DIRECT_SIZE are aligned to the largest leaf.
  *
  * The linker script defines text_start, text_end, rodata_start, rodata_end, data_start, data_end
  * (whole pages) and image_end; the boot code boot_stack_guard, the page below its stack.
@@ -49,6 +52,9 @@ void arch_boot_info(struct boot_info *info);
 
 /* The format of this machine's tables as they must be from now on. */
 void arch_format_init(struct kelp_format *format);
+
+/* The highest physical address of RAM that this kernel can use. Known from the start. */
+kelp_paddr_t arch_ram_last(void);
 
 /* Root of the tables the machine runs on at this moment. */
 kelp_paddr_t arch_table_root(void);

@@ -5,12 +5,13 @@
  * First an early allocator, which cuts from the clean memory map and never takes back. Once the
  * direct map stands, frames_init() hands what is left to the page allocator: a buddy system
  * with one small descriptor per frame (free memory itself is never written), free lists per
- * order below and above 4 GiB, and a cache of single pages on each CPU.
+ * order for low and for other memory, and a cache of single pages on each CPU.
  */
 #ifndef HOLDFAST_FRAMES_H
 #define HOLDFAST_FRAMES_H
 
 #include <boot.h>
+#include <machine/layout.h>
 
 /* ---- early ------------------------------------------------------------------------------- */
 
@@ -32,6 +33,8 @@ uint64_t early_frames_taken(void);
 #define FRAME_ORDERS 19 /* 4 KiB << 18 = 1 GiB */
 #define FRAME_ANYWHERE UINT64_MAX
 #define FRAME_BELOW_4G UINT64_C(0xffffffff)
+/* In the direct map: for table pages, and for memory that a direct_pointer() is kept to. */
+#define FRAME_DIRECT   (DIRECT_SIZE - 1u)
 
 /*
  * Ends the early allocator. Needs the direct map: the descriptors are reached through it.
@@ -40,7 +43,8 @@ uint64_t early_frames_taken(void);
 void frames_init(const struct boot_info *info);
 
 /*
- * Takes 2^order pages, aligned to their size, that end at or below `limit`. Not zeroed.
+ * Takes 2^order pages, aligned to their size, that end at or below `limit`. Not zeroed. With
+ * FRAME_ANYWHERE they need not be in the direct map: kmap_local() reaches them.
  * Any context. False when there is no such block.
  */
 bool frames_take(unsigned order, kelp_paddr_t limit, kelp_paddr_t *address);

@@ -65,8 +65,16 @@ enum kelp_status test_unmap(kelp_vaddr_t va, uint64_t size, uint32_t flags);
 enum kelp_status test_protect(kelp_vaddr_t va, uint64_t size, kelp_attr_t set, kelp_attr_t clear,
 			      uint32_t flags);
 
-/* A block of frames that the runner gives back after the test. Panics when there is none. */
+/*
+ * A block of frames that the runner gives back after the test. Panics when there is none.
+ * The second: in the direct map.
+ */
 kelp_paddr_t test_frames(unsigned order);
+kelp_paddr_t test_direct_frames(unsigned order);
+
+/* A word of a frame, wherever that is. */
+uint64_t test_get(kelp_paddr_t address);
+void test_put(kelp_paddr_t address, uint64_t value);
 
 /* Accesses that tell whether they were possible. */
 enum probe_result test_load(kelp_vaddr_t va, uint64_t *value);

@@ -6,13 +6,15 @@
 #ifndef HOLDFAST_THREAD_H
 #define HOLDFAST_THREAD_H
 
+#include <kelp/kelp.h>
+
 #include <arch.h>
 #include <cpu.h>
 
 #define THREAD_STACK   (16u * 1024u)
 #define THREAD_ANY_CPU UINT32_MAX
 
-/* All members are private to thread.c, but name, stack, runs, preempt_off. */
+/* All members are private to thread.c, but name, stack, runs, preempt_off, kmap. */
 struct thread {
 	struct arch_context context;
 	const char *name;
@@ -21,6 +23,7 @@ struct thread {
 	uint8_t *stack;         /* lowest address; NULL: the boot stack */
 	uint32_t bound_cpu;     /* THREAD_ANY_CPU or the only CPU it may run on */
 	unsigned preempt_off;   /* nesting */
+	struct kelp_kmap_context kmap; /* while it holds a map the thread stays on its CPU */
 	uint64_t runs;
 
 	struct thread *next;    /* in a run queue, or among the dead */

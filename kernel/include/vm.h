@@ -4,8 +4,9 @@
  * stub's static tables is written by Kelp, through the functions here or in the tests.
  *
  * One root serves all CPUs. Where things lie is <machine/layout.h>:
- *   DIRECT_BASE   all RAM, at one offset
+ *   DIRECT_BASE   RAM up to DIRECT_SIZE, at one offset: <reach.h>
  *   WINDOW_BASE   stacks, per-CPU areas, devices: pages with unmapped neighbours
+ *   KMAP_*, COPYWIN_BASE   other RAM, and RAM that is absent from the direct map: <reach.h>
  *   TEST_BASE     left to the tests
  *   the image     text, read-only data, data: each with its own rights
  */
@@ -56,7 +57,10 @@ struct vm_census {
 };
 void vm_census(const struct kelp_space *space, struct vm_census *census);
 
-/* Virtual address of RAM in the direct map, and back. */
+/*
+ * Virtual address of RAM in the direct map, and back: for frames that were asked for with
+ * FRAME_DIRECT. Whatever frame it may be: kmap_local() in <reach.h>.
+ */
 static inline void *direct_pointer(kelp_paddr_t address)
 {
 	return (void *)(uintptr_t)(DIRECT_BASE + address);

@@ -32,6 +32,11 @@ void arch_format_init(struct kelp_format *format)
 		panic("the table format: %s", kelp_status_text(status));
 }
 
+kelp_paddr_t arch_ram_last(void)
+{
+	return direct_last();
+}
+
 kelp_paddr_t arch_table_root(void)
 {
 	return read_cr3() & UINT64_C(0x000ffffffffff000);

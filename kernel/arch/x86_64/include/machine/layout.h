@@ -21,6 +21,12 @@
 #define WINDOW_SIZE ADDRESS(0x0000000040000000) /* 1 GiB */
 #define TEST_BASE   ADDRESS(0xffffd00000000000)
 #define TEST_SIZE   ADDRESS(0x0000010000000000) /* 1 TiB */
+/* Beside the window: local and global kmap, the copy window, the fixmap; see <reach.h>. */
+#define KMAP_LOCAL_BASE   ADDRESS(0xffffc00080000000)
+#define KMAP_GLOBAL_BASE  ADDRESS(0xffffc00081000000)
+#define KMAP_GLOBAL_PAGES 256
+#define COPYWIN_BASE      ADDRESS(0xffffc00082000000)
+#define FIXMAP_BASE       ADDRESS(0xffffc00083000000)
 /* The lower half belongs to user mode; only tests map something there. */
 #define USER_BASE   ADDRESS(0x0000100000000000)
 #define USER_SIZE   ADDRESS(0x0000010000000000)
