@@ -34,7 +34,7 @@ void arch_format_init(struct kelp_format *format)
 
 kelp_paddr_t arch_ram_last(void)
 {
-	return direct_last();
+	return DIRECT_SIZE - 1u;
 }
 
 kelp_paddr_t arch_table_root(void)
