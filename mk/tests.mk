@@ -21,6 +21,15 @@ ifeq ($(shell uname -m),x86_64)
 TEST_VARIANTS += m32
 endif
 
+# What explores or tries at random for long finds the same in every build, so not every variant
+# runs it: the release build, the checked clang build and AddressSanitizer do.
+LONG_TESTS := explore/% stress/% sim/library
+SKIPPED_gcc         := $(LONG_TESTS) unit/space_model
+SKIPPED_gcc-release := $(LONG_TESTS) unit/space_model
+SKIPPED_m32         := $(LONG_TESTS)
+$(foreach v,$(TEST_VARIANTS),$(eval RUN_$(v) := \
+	$(filter-out $(addprefix $(BUILD)/$(v)/tests/,$(SKIPPED_$(v))),$(TESTS_$(v)))))
+
 # Under ThreadSanitizer what has threads runs: the others have nothing for it to see.
 TSAN_TESTS := $(filter $(addprefix $(BUILD)/tsan/tests/,explore/% stress/% house/%),$(TESTS_tsan))
 
@@ -40,7 +49,7 @@ $(RUN_TESTS): mk/run-tests.c
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -std=gnu11 -O1 -g $(WARNINGS) -D_GNU_SOURCE $< -o $@
 
-TEST_PROGRAMS := $(foreach v,$(TEST_VARIANTS),$(TESTS_$(v))) $(TSAN_TESTS) $(FUZZERS) $(PART_PROGRAMS)
+TEST_PROGRAMS := $(foreach v,$(TEST_VARIANTS),$(RUN_$(v))) $(TSAN_TESTS) $(FUZZERS) $(PART_PROGRAMS)
 
 test-programs: $(RUN_TESTS) $(TEST_PROGRAMS) $(LIBRARY_TARGETS:%=$(BUILD)/target/%/kelp.o) lib ## Builds what `make test` runs
 
@@ -48,7 +57,7 @@ test: test-programs ## All tests that take minutes: every format, compiler, sani
 	@KELP_BUILD='$(BUILD)' KELP_TARGETS='$(LIBRARY_TARGETS)' KELP_FUZZ_SECONDS=$(FUZZ_SECONDS) \
 	$(RUN_TESTS) --jobs $(JOBS) --limit $(TEST_LIMIT) --log $(BUILD)/logs --since $(STARTED) \
 		house: $(HOUSE_TESTS) \
-		$(foreach v,$(TEST_VARIANTS),$(v): $(TESTS_$(v))) \
+		$(foreach v,$(TEST_VARIANTS),$(v): $(RUN_$(v))) \
 		tsan: $(TSAN_TESTS) \
 		fuzz: $(FUZZERS:%='mk/run-fuzz.sh %') \
 		$(PART_TESTS)
