@@ -2,6 +2,7 @@
 /* acpi: finds tables. */
 #include <acpi.h>
 
+#include <fixmap.h>
 #include <print.h>
 #include <vm.h>
 
@@ -73,30 +74,37 @@ static void map_listed(const struct acpi_header *root, size_t entry_size)
 	}
 }
 
-void acpi_init(kelp_paddr_t address)
+/* What acpi_look() found: the root table and the bytes of an address in it. */
+static kelp_paddr_t root_address;
+static size_t root_entry;
+
+void acpi_look(kelp_paddr_t address)
 {
-	const struct rsdp *found;
-	const struct acpi_header *root;
 	struct rsdp rsdp;
 	size_t length;
 	bool extended;
 
 	if (!address)
 		return;
-	found = vm_map_physical(address, sizeof(rsdp), VM_FIRMWARE);
-	if (!found)
-		return;
-	memcpy(&rsdp, found, sizeof(rsdp));
-	vm_unmap((void *)(uintptr_t)found, sizeof(rsdp), false);
+	/* Two pages: it may lie across the end of one. */
+	memcpy(&rsdp, fixmap_set(FIX_FIRMWARE, address, VM_FIRMWARE), sizeof(rsdp));
+	fixmap_clear(FIX_FIRMWARE);
 	extended = rsdp.revision >= 2 && rsdp.xsdt;
 	length = extended ? sizeof(rsdp) : RSDP_LENGTH_1;
 	if (memcmp(rsdp.signature, "RSD PTR ", 8) || !sum_is_zero(&rsdp, length)) {
 		kprintf("acpi: no valid RSDP at 0x%llx\n", (unsigned long long)address);
 		return;
 	}
-	root = acpi_map_table(extended ? rsdp.xsdt : rsdp.rsdt);
+	root_address = extended ? rsdp.xsdt : rsdp.rsdt;
+	root_entry = extended ? 8 : 4;
+}
+
+void acpi_init(void)
+{
+	const struct acpi_header *root = root_address ? acpi_map_table(root_address) : NULL;
+
 	if (root)
-		map_listed(root, extended ? 8 : 4);
+		map_listed(root, root_entry);
 }
 
 const struct acpi_header *acpi_find(const char *signature)

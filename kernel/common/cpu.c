@@ -9,6 +9,7 @@
  */
 #include <cpu.h>
 
+#include <fixmap.h>
 #include <print.h>
 #include <thread.h>
 #include <vm.h>
@@ -135,7 +136,7 @@ static struct cpu *new_cpu(unsigned index, uint32_t hardware_id)
 	cpu->index = index;
 	cpu->hardware_id = hardware_id;
 	/* Out of memory here is as good as the end of CPUs: what was taken stays taken. */
-	return threads_init_cpu(cpu) && arch_init_cpu(cpu) ? cpu : NULL;
+	return fixmap_add_cpu(index) && threads_init_cpu(cpu) && arch_init_cpu(cpu) ? cpu : NULL;
 }
 
 unsigned cpus_start(unsigned limit)

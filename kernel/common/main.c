@@ -59,7 +59,7 @@ _Noreturn void kernel_main(void)
 
 	if (!threads_init_cpu(&boot_cpu) || !arch_init_cpu(&boot_cpu))
 		panic("no memory for the boot CPU's stacks");
-	acpi_init(boot_info.acpi_rsdp);
+	acpi_init();
 	arch_init_interrupts();
 	/* On to a stack of its own in the window, with a guard page. */
 	threads_move_boot(main_thread);

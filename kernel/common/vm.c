@@ -2,8 +2,10 @@
 /* vm: the kernel's address space, built and changed through Kelp. */
 #include <vm.h>
 
+#include <acpi.h>
 #include <arch.h>
 #include <cpu.h>
+#include <fixmap.h>
 #include <frames.h>
 #include <lock.h>
 #include <port.h>
@@ -101,8 +103,13 @@ static void adopt(void)
 void vm_init(const struct boot_info *info)
 {
 	adopt();
+	fixmap_init_early();
+	arch_look_around();
+	acpi_look(info->acpi_rsdp);
 	build(info);
+	fixmap_carry();
 	arch_switch_tables(&kernel_space);
+	fixmap_switched();
 	arch_protect_cpu();
 }
 

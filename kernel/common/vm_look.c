@@ -3,6 +3,8 @@
 #include <vm.h>
 
 #include <arch.h>
+#include <cpu.h>
+#include <fixmap.h>
 #include <frames.h>
 #include <print.h>
 #include <reach.h>
@@ -79,6 +81,8 @@ const char *vm_describe(kelp_vaddr_t va)
 	if (kelp_is_kmap_address(&kernel_kmap, va))
 		return va - KMAP_GLOBAL_BASE < KMAP_GLOBAL_PAGES * PAGE_SIZE
 			       ? "kmap" : "kmap_local, a slot or a guard page";
+	if (va - FIXMAP_BASE < FIXMAP_PAGES * PAGE_SIZE)
+		return "the fixmap";
 	if (va - COPYWIN_BASE < KELP_COPYWIN_PAGES(kernel_copywin.cpus) * PAGE_SIZE)
 		return "the copy window";
 	if (va - TEST_BASE < TEST_SIZE)

@@ -21,8 +21,14 @@ struct acpi_header {
 	uint32_t creator_revision;
 } __attribute__((packed));
 
-/* Maps the root table. Without one, nothing is found later. Needs the final tables. */
-void acpi_init(kelp_paddr_t rsdp);
+/*
+ * Finds the root table: reads the RSDP through the fixmap, before the final tables stand, and lets
+ * go of the slot. `rsdp` 0: there is none.
+ */
+void acpi_look(kelp_paddr_t rsdp);
+
+/* Maps the root table and those it lists. Without one, nothing is found later. */
+void acpi_init(void);
 
 /* The table with this signature, mapped and with a correct checksum; NULL if there is none. */
 const struct acpi_header *acpi_find(const char *signature);

@@ -19,7 +19,7 @@
  * <machine/layout.h> defines where things lie: DIRECT_BASE, DIRECT_SIZE, WINDOW_BASE,
  * WINDOW_SIZE, TEST_BASE, TEST_SIZE, USER_BASE, USER_SIZE; for <reach.h> KMAP_LOCAL_BASE (64 CPUs
  * of 33 pages), KMAP_GLOBAL_BASE, KMAP_GLOBAL_PAGES (a power of two), COPYWIN_BASE (130 pages),
- * FIXMAP_BASE; IMAGE_BASE, the address of physical 0 in the image's mapping; BOOT_REACH, what the
+ * FIXMAP_BASE, and ARCH_FIXMAP(X) for <fixmap.h>; IMAGE_BASE, the address of physical 0 in the image's mapping; BOOT_REACH, what the
  * boot tables show of memory at DIRECT_BASE. DIRECT_SIZE may be less than all RAM: the rest is
  * reached through kmap. DIRECT_BASE and DIRECT_SIZE are aligned to the largest leaf.
  *
@@ -52,6 +52,12 @@ void arch_boot_info(struct boot_info *info);
 
 /* The format of this machine's tables as they must be from now on. */
 void arch_format_init(struct kelp_format *format);
+
+/*
+ * The boot tables are adopted: sets the fixmap slots that devices are reached through from now on,
+ * ARCH_FIXMAP in <machine/layout.h>.
+ */
+void arch_look_around(void);
 
 /* The highest physical address of RAM that this kernel can use. Known from the start. */
 kelp_paddr_t arch_ram_last(void);

@@ -27,7 +27,7 @@ extern struct kelp_space boot_space;
 
 /*
  * Adopts the tables that we run on, builds the final ones from the early allocator's frames and
- * switches to them. The console keeps working all the while. Panics when memory does not
+ * switches to them. The console and the fixmap's permanent slots work all the while. Panics when memory does not
  * suffice; the message says how much would.
  */
 void vm_init(const struct boot_info *info);

@@ -6,6 +6,7 @@
 #include "machine.h"
 
 #include <acpi.h>
+#include <fixmap.h>
 #include <print.h>
 #include <thread.h>
 #include <vm.h>
@@ -299,17 +300,23 @@ bool ioapic_route_isa(unsigned line, unsigned vector)
 
 /* ---- start ------------------------------------------------------------------------------- */
 
-void apic_init_boot(void)
+/* Its registers have the same address before and after the switch of tables. */
+void arch_look_around(void)
 {
 	uint64_t base = read_msr(MSR_APIC_BASE);
 
 	x2apic = features.x2apic || (base & 0x400u);
-	if (!x2apic) {
-		registers = vm_map_physical(base & ~UINT64_C(0xfff), PAGE_SIZE, VM_DEVICE);
-		if (!registers)
-			panic("the local APIC cannot be mapped");
-	}
-	apic_init_cpu();
+	if (!x2apic)
+		registers = fixmap_set(FIX_LOCAL_APIC, base & ~UINT64_C(0xfff), VM_DEVICE);
+	else
+		write_msr(MSR_APIC_BASE, base | 0xc00u);
 	boot_cpu.hardware_id = apic_id();
+}
+
+void apic_init_boot(void)
+{
+	apic_init_cpu();
+	if (apic_id() != boot_cpu.hardware_id)
+		panic("the local APIC is another one since the tables were switched");
 	calibrate_timer();
 }

@@ -37,6 +37,8 @@
 /* What the boot stub's static tables reach, identically and at DIRECT_BASE. */
 #define BOOT_REACH  ADDRESS(0x0000000100000000) /* 4 GiB */
 
+#define ARCH_FIXMAP(X) X(FIX_LOCAL_APIC, 1, PERMANENT)
+
 /* Selectors of the GDT. */
 #define SELECTOR_KERNEL_CODE 0x08
 #define SELECTOR_KERNEL_DATA 0x10
