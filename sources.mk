@@ -26,6 +26,7 @@ SOURCES_core += src/directmap.c
 SOURCES_core += src/copywin.c
 SOURCES_core += src/fixmap.c
 SOURCES_core += src/kmap.c
+SOURCES_core += src/trans.c
 
 FORMATS += x86_64
 SOURCES_x86_64 += arch/x86_64/format.c

@@ -13,6 +13,7 @@
 #include <kelp/slot.h>
 #include <kelp/space.h>
 #include <kelp/status.h>
+#include <kelp/trans.h>
 #include <kelp/types.h>
 
 #endif
