@@ -52,7 +52,7 @@ struct kelp_trans_policy {
 	uint32_t flags;
 	void *context;
 	/*
-	 * True when every one of the frames is real, initialised memory: "active" in the memory map.
+	 * True when every one of the frames is real, initialised memory: active in the memory map.
 	 * Asked for invalid leaves only. NULL: none is.
 	 */
 	bool (*active)(void *context, kelp_pfn_t first, uint64_t frames);
