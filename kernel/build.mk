@@ -5,7 +5,7 @@
 # The library is built as a target of its own (mk/targets.mk): one format, the machine's hw.h,
 # checks on, and frame pointers for backtraces.
 
-HOLDFAST_ARCHES := x86_64
+HOLDFAST_ARCHES := x86_64 x86_32
 HOLDFAST_FLAGS  := -std=gnu11 -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
 	-Wmissing-prototypes -Wvla -Werror -ffreestanding -fno-stack-protector -fno-pic -fno-common \
 	-fno-omit-frame-pointer -mno-omit-leaf-frame-pointer -O2 -g
@@ -14,16 +14,22 @@ HOLDFAST_FLAGS  := -std=gnu11 -Wall -Wextra -Wshadow -Wconversion -Wstrict-proto
 HOLDFAST_TARGET_x86_64 := x86_64
 HOLDFAST_FORMAT_x86_64 := x86_64
 HOLDFAST_SHARED_x86_64 := x86
+# Both formats in one image: the boot stub looks which of them the CPU has.
+HOLDFAST_TARGET_x86_32 := i686
+HOLDFAST_FORMAT_x86_32 := x86_pae x86_two_level
+HOLDFAST_SHARED_x86_32 := x86
+# 64-bit counters are aligned to 4 bytes there: words.c serves that.
+HOLDFAST_FLAGS_x86_32  := -Wno-atomic-alignment
 
 define holdfast
 $(eval $(call target,holdfast-$(1),$(HOLDFAST_TARGET_$(1)),$(HOLDFAST_FORMAT_$(1)),\
-	-DKELP_SINGLE_FORMAT=$(HOLDFAST_FORMAT_$(1)) $(CHECKED) -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer))
+	$(if $(word 2,$(HOLDFAST_FORMAT_$(1))),,-DKELP_SINGLE_FORMAT=$(HOLDFAST_FORMAT_$(1))) $(CHECKED) -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer))
 
 HOLDFAST_DIR_$(1)     := $(BUILD)/holdfast/$(1)
 HOLDFAST_SOURCES_$(1) := $(wildcard kernel/common/*.c kernel/drivers/*.c \
 	$(foreach d,$(1) $(HOLDFAST_SHARED_$(1)),kernel/arch/$(d)/*.c kernel/arch/$(d)/*.S))
 HOLDFAST_OBJECTS_$(1) := $$(patsubst %,$$(HOLDFAST_DIR_$(1))/%.o,$$(basename $$(HOLDFAST_SOURCES_$(1))))
-HOLDFAST_CC_$(1)      := $(CLANG) $(MACHINE_FLAGS_$(HOLDFAST_TARGET_$(1))) $(HOLDFAST_FLAGS) \
+HOLDFAST_CC_$(1)      := $(CLANG) $(MACHINE_FLAGS_$(HOLDFAST_TARGET_$(1))) $(HOLDFAST_FLAGS) $(HOLDFAST_FLAGS_$(1)) \
 	-Iinclude -Ikernel/include -Ikernel/drivers \
 	$(foreach d,$(1) $(HOLDFAST_SHARED_$(1)),-Ikernel/arch/$(d)/include -Ikernel/arch/$(d)) -I.
 
@@ -45,6 +51,8 @@ $$(HOLDFAST_DIR_$(1))/image.lds: kernel/arch/$(1)/image.lds.in kernel/arch/$(1)/
 HOLDFAST_LINK_$(1) := $(LLD) -nostdlib -static --no-dynamic-linker -z max-page-size=4096 -z noexecstack \
 	--build-id=none
 
+HOLDFAST_SYMBOLS_$(1) := NM=$(NM) BASE=$$$$(sed -n 's/^.define IMAGE_BASE *ADDRESS(0x\([0-9a-f]*\)).*/\1/p' kernel/arch/$(1)/include/machine/layout.h)
+
 # Two passes: the functions' addresses come from the first and are put into the second, behind
 # all code, so that no function moves; the comparison proves it.
 $$(HOLDFAST_DIR_$(1))/holdfast.elf: $$(HOLDFAST_OBJECTS_$(1)) $(BUILD)/target/holdfast-$(1)/libkelp.a \
@@ -53,10 +61,10 @@ $$(HOLDFAST_DIR_$(1))/holdfast.elf: $$(HOLDFAST_OBJECTS_$(1)) $(BUILD)/target/ho
 	$$(Q)kernel/mksymbols.sh > $$(@D)/symbols-0.S
 	$$(Q)$$(HOLDFAST_CC_$(1)) -c $$(@D)/symbols-0.S -o $$(@D)/symbols-0.o
 	$$(Q)$$(HOLDFAST_LINK_$(1)) -T $$(@D)/image.lds -o $$(@D)/pass1.elf $$(filter %.o %.a,$$^) $$(@D)/symbols-0.o
-	$$(Q)NM=$(NM) kernel/mksymbols.sh $$(@D)/pass1.elf > $$(@D)/symbols.S
+	$$(Q)$$(HOLDFAST_SYMBOLS_$(1)) kernel/mksymbols.sh $$(@D)/pass1.elf > $$(@D)/symbols.S
 	$$(Q)$$(HOLDFAST_CC_$(1)) -c $$(@D)/symbols.S -o $$(@D)/symbols.o
 	$$(Q)$$(HOLDFAST_LINK_$(1)) -T $$(@D)/image.lds -o $$@.new $$(filter %.o %.a,$$^) $$(@D)/symbols.o
-	$$(Q)NM=$(NM) kernel/mksymbols.sh $$@.new | cmp -s - $$(@D)/symbols.S || \
+	$$(Q)$$(HOLDFAST_SYMBOLS_$(1)) kernel/mksymbols.sh $$@.new | cmp -s - $$(@D)/symbols.S || \
 		{ echo 'holdfast: functions moved between the link passes' >&2; exit 1; }
 	$$(Q)mv $$@.new $$@
 
@@ -68,6 +76,8 @@ endef
 
 # The functions compilers call must not be compiled into calls of themselves.
 HOLDFAST_EXTRA_memory := -fno-builtin
+# Runs elsewhere than the constants it could refer to are linked for.
+HOLDFAST_EXTRA_choose := -fno-jump-tables
 
 $(foreach a,$(HOLDFAST_ARCHES),$(eval $(call holdfast,$(a))))
 

@@ -6,13 +6,15 @@
 #	mksymbols.sh <kernel.elf> > symbols.S     from the first link
 #	mksymbols.sh > symbols.S                  an empty table, for the first link
 #
+# BASE is the lowest address that counts, in as many hexadecimal digits as nm prints.
+#
 # Sorted by address. The names follow each other; the same name twice is kept twice.
 set -eu
 
-{ [ $# -eq 0 ] || "${NM:-llvm-nm}" -n "$1"; } | awk '
+{ [ $# -eq 0 ] || "${NM:-llvm-nm}" -n "$1"; } | awk -v base="${BASE:-0}" '
 	BEGIN { count = 0 }
 	# Local labels of the assembler are no functions.
-	($2 == "t" || $2 == "T") && $1 >= "ffffffff80000000" && $3 !~ /^(\.|text_)/ {
+	($2 == "t" || $2 == "T") && $1 >= base && $3 !~ /^(\.|text_)/ {
 		address[count] = $1
 		name[count++] = $3
 	}

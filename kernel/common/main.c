@@ -19,6 +19,7 @@
 
 static void read_boot_info(void)
 {
+	const char *limit;
 	uint64_t dropped, ram;
 	char text[SIZE_TEXT];
 
@@ -26,10 +27,10 @@ static void read_boot_info(void)
 	memory_map_clean(&boot_info.map);
 	kprintf("boot: %s%s%s, command line \"%s\"\n", boot_info.protocol,
 		boot_info.loader[0] ? " by " : "", boot_info.loader, boot_info.command_line);
-	dropped = memory_map_limit(&boot_info.map, arch_ram_last());
+	dropped = memory_map_limit(&boot_info.map, arch_ram_last(&limit));
 	if (dropped)
-		kprintf("boot: %s of RAM lie beyond what this kernel can reach and go unused\n",
-			size_text(text, dropped));
+		kprintf("boot: %s of RAM lie beyond %s and go unused\n", size_text(text, dropped),
+			limit);
 	if (boot_info.map.lost)
 		kprintf("boot: %u ranges of the memory map were too many and go unused\n",
 			boot_info.map.lost);

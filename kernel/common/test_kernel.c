@@ -99,8 +99,9 @@ static void faults_are_survived(void)
 	CHECK(test_fetch(16) == PROBE_NOT_PRESENT);
 	probe = arch_probe(PROBE_LOAD, TEST_BASE + 0x123458, 4, &value);
 	CHECK(probe.result == PROBE_NOT_PRESENT && probe.address == TEST_BASE + 0x123458);
-	/* The last hole between the halves is no address at all: another kind of fault. */
-	CHECK(test_load(kernel_format.va_last[0] + 1u, &value) == PROBE_OTHER);
+	/* Where addresses have a hole in their middle: no address at all, another kind of fault. */
+	if (kernel_format.va_ranges > 1)
+		CHECK(test_load(kernel_format.va_last[0] + 1u, &value) == PROBE_OTHER);
 	CHECK(value == 7);
 }
 

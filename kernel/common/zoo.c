@@ -52,6 +52,6 @@ void zoo_map(void)
 
 		/* Each level under an entry of the next of its own. */
 		if (kernel_format.leaf_sizes & span)
-			map_level(TEST_BASE + level * 256u * GIB, level);
+			map_level(TEST_BASE + level * (TEST_SIZE / 4u), level);
 	}
 }

@@ -59,8 +59,11 @@ void arch_format_init(struct kelp_format *format);
  */
 void arch_look_around(void);
 
-/* The highest physical address of RAM that this kernel can use. Known from the start. */
-kelp_paddr_t arch_ram_last(void);
+/*
+ * The highest physical address of RAM that this kernel can use, and what ends there, for people.
+ * Known from the start.
+ */
+kelp_paddr_t arch_ram_last(const char **limit);
 
 /* Root of the tables the machine runs on at this moment. */
 kelp_paddr_t arch_table_root(void);

@@ -93,7 +93,8 @@ struct cpuid {
 	uint32_t eax, ebx, ecx, edx;
 };
 
-static inline struct cpuid cpuid(uint32_t leaf, uint32_t subleaf)
+/* Inlined even where x86_32 runs at other addresses than it is linked for: choose.c. */
+static inline __attribute__((always_inline)) struct cpuid cpuid(uint32_t leaf, uint32_t subleaf)
 {
 	struct cpuid r;
 

@@ -5,8 +5,6 @@
  */
 #include <machine/layout.h>
 
-#define SELECTOR_BOOT_CODE32 0x18
-
 	.section .rodata
 	.globl trampoline, trampoline_end
 	.code16

@@ -32,8 +32,9 @@ void arch_format_init(struct kelp_format *format)
 		panic("the table format: %s", kelp_status_text(status));
 }
 
-kelp_paddr_t arch_ram_last(void)
+kelp_paddr_t arch_ram_last(const char **limit)
 {
+	*limit = "the direct map";
 	return DIRECT_SIZE - 1u;
 }
 

@@ -45,5 +45,7 @@
 #define SELECTOR_USER_DATA   0x1b
 #define SELECTOR_USER_CODE   0x23
 #define SELECTOR_TSS         0x28
+/* In the boot stub's own GDT: what the trampoline enters protected mode with. */
+#define SELECTOR_BOOT_CODE32 0x18
 
 #endif
