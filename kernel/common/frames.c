@@ -240,6 +240,13 @@ static void drain(struct frame_cache *cache, unsigned keep)
 	cache->drains++;
 }
 
+static bool debug_take(unsigned order, kelp_paddr_t address)
+{
+	if (frames_debug)
+		frames_debug_take(address, UINT64_C(1) << order);
+	return true;
+}
+
 bool frames_take(unsigned order, kelp_paddr_t limit, kelp_paddr_t *address)
 {
 	unsigned long flags = arch_irq_save();
@@ -260,6 +267,7 @@ bool frames_take(unsigned order, kelp_paddr_t limit, kelp_paddr_t *address)
 		done = take_block(order, limit, address);
 		spin_unlock(&lock);
 	}
+	done = done && debug_take(order, *address);
 	arch_irq_restore(flags);
 	return done;
 }
@@ -279,6 +287,9 @@ void frames_give(unsigned order, kelp_paddr_t address)
 	struct frame *frame = frame_of(address);
 
 	cache->gives++;
+	/* What is wrong about it is said below. */
+	if (frames_debug && frame && frame->state == FRAME_TAKEN && frame->order == order)
+		frames_debug_give(address, UINT64_C(1) << order, frames_number(address));
 	if (order == 0 && frame && frame->state == FRAME_TAKEN && frame->order == 0) {
 		if (cache->count == FRAME_CACHE)
 			drain(cache, FRAME_CACHE / 2);
@@ -298,6 +309,36 @@ void frames_drain(void)
 
 	drain(&this_cpu()->frames, 0);
 	arch_irq_restore(flags);
+}
+
+uint32_t frames_number(kelp_paddr_t address)
+{
+	const struct region *region = region_of(address >> PAGE_SHIFT);
+
+	return region ? number_of(region, address >> PAGE_SHIFT) : NONE;
+}
+
+/* Of a block only the first frame's descriptor tells; the blocks that could hold it are few. */
+const char *frames_state_text(kelp_paddr_t address)
+{
+	uint64_t pfn = address >> PAGE_SHIFT;
+	const struct region *region = region_of(pfn);
+
+	if (!region)
+		return "not the page allocator's";
+	for (unsigned order = 0; order < FRAME_ORDERS; order++) {
+		uint64_t first = pfn & ~((UINT64_C(1) << order) - 1u);
+		const struct frame *frame;
+
+		if (first < region->first_pfn)
+			break;
+		frame = &frames[number_of(region, first)];
+		if (frame->state == FRAME_RESERVED || frame->order < order)
+			continue;
+		return frame->state == FRAME_FREE ? "free"
+		       : frame->state == FRAME_TAKEN ? "taken" : "free, in a CPU's cache";
+	}
+	return "unknown";
 }
 
 unsigned frames_order(uint64_t size)
@@ -339,6 +380,7 @@ void frames_stats(struct frame_stats *result)
 static void add_free(uint64_t first, uint64_t end)
 {
 	const struct region *region = region_of(first);
+	uint64_t start = first;
 
 	memset(&frames[number_of(region, first)], 0, (size_t)(end - first) * sizeof(struct frame));
 	while (first < end) {
@@ -351,6 +393,8 @@ static void add_free(uint64_t first, uint64_t end)
 		stats.total += UINT64_C(1) << order;
 		first += UINT64_C(1) << order;
 	}
+	if (frames_debug)
+		frames_debug_free(start << PAGE_SHIFT, end - start);
 }
 
 void frames_init(const struct boot_info *info)
@@ -376,6 +420,7 @@ void frames_init(const struct boot_info *info)
 	if (!early_frames_take(count * sizeof(struct frame), PAGE_SIZE, FRAME_DIRECT, &table))
 		panic("frames: no %llu KiB in one piece for the descriptors of all frames",
 		      (unsigned long long)(count * sizeof(struct frame) / KIB));
+	frames_debug_init((uint32_t)count);
 	frames = direct_pointer(table);
 	for (unsigned zone = 0; zone < ZONES; zone++)
 		for (unsigned order = 0; order < FRAME_ORDERS; order++)

@@ -259,13 +259,29 @@ static bool run_poke(unsigned count, char **word)
 	return true;
 }
 
+/* Uses a frame after it was given back: a fault with debug_pagealloc=on. */
+static void use_after_free(void)
+{
+	kelp_paddr_t frame;
+
+	if (!frames_take(0, FRAME_DIRECT, &frame))
+		return;
+	frames_give(0, frame);
+	*(volatile uint64_t *)direct_pointer(frame) = 1;
+}
+
 static bool run_fault(unsigned count, char **word)
 {
+	if (count == 2 && !strcmp(word[1], "freed")) {
+		use_after_free();
+		kprintf("nothing happened: debug_pagealloc=on makes it a fault\n");
+		return true;
+	}
 	if (count == 2 && arch_provoke_fault(word[1])) {
 		kprintf("nothing happened\n");
 		return true;
 	}
-	kprintf("kinds: %s\n", arch_fault_kinds);
+	kprintf("kinds: %s freed\n", arch_fault_kinds);
 	return count == 1;
 }
 

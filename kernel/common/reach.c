@@ -53,6 +53,11 @@ void direct_unlock(unsigned long flags)
 	spin_unlock_irqrestore(&map_lock, flags);
 }
 
+bool direct_lock_is_mine(void)
+{
+	return map_lock.holder == this_cpu()->index + 1u;
+}
+
 /*
  * The image is seen in the direct map a second time. What must not be written in the one place
  * must not be in the other either, and stays so: nobody can protect it otherwise or take it away.
@@ -94,6 +99,8 @@ static void init_direct(const struct boot_info *info)
 		.base = DIRECT_BASE,
 		.frames = min_u64(DIRECT_SIZE, UINT64_C(1) << kernel_format.pa_bits) >> PAGE_SHIFT,
 		.attributes = kelp_format_closest(&kernel_format, VM_DATA),
+		/* Taking single frames away must never need memory then. */
+		.leaf_shift = command_line_has("debug_pagealloc=on", NULL, 0) ? PAGE_SHIFT : 0,
 		.pins = pins,
 		.pin_capacity = ARRAY_COUNT(pins),
 	};

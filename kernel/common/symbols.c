@@ -92,6 +92,17 @@ void backtrace_from(uintptr_t pc, uintptr_t frame_pointer)
 	}
 }
 
+unsigned backtrace_collect(uintptr_t *caller, unsigned limit)
+{
+	/* Our frame leads to our caller's, that to where it was called from. */
+	uintptr_t frame = *(const uintptr_t *)arch_stack_frame();
+	unsigned count = 0;
+
+	while (count < limit && read_frame(frame, &frame, &caller[count]))
+		caller[count++]--;
+	return count;
+}
+
 void backtrace(void)
 {
 	uintptr_t frame = arch_stack_frame();

@@ -99,6 +99,20 @@ const char *vm_describe(kelp_vaddr_t va)
 							    : "no address: not canonical";
 }
 
+void vm_explain_fault(kelp_vaddr_t va)
+{
+	kelp_paddr_t pa = va - DIRECT_BASE;
+	char text[FRAMES_EXPLAIN];
+
+	if (pa >= DIRECT_SIZE || !frames_manages(pa) ||
+	    kelp_directmap_present(&kernel_direct, (kelp_pfn_t){pa >> PAGE_SHIFT}))
+		return;
+	if (strncmp(frames_state_text(pa), "free", 4))
+		kprintf("  the frame was taken out of the direct map\n");
+	else if (frames_explain_free(pa, text, sizeof(text)))
+		kprintf("  %s", text);
+}
+
 static enum kelp_visit print_level(void *context, const struct kelp_mapping *mapping)
 {
 	static const char *const kind[] = {

@@ -73,6 +73,16 @@ struct frame_stats {
 
 void frames_stats(struct frame_stats *stats);
 
+/*
+ * debug_pagealloc=on: what is known of a free frame, and who gave it back, as lines of text. False
+ * when nothing is.
+ */
+#define FRAMES_EXPLAIN 512
+bool frames_explain_free(kelp_paddr_t address, char *text, size_t size);
+
+/* How a frame stands with the allocator, in words: "free", "taken", "not ours", ... */
+const char *frames_state_text(kelp_paddr_t address);
+
 /* True when the frame is one the page allocator manages (free or taken). */
 bool frames_manages(kelp_paddr_t address);
 

@@ -38,6 +38,8 @@ void reach_init(const struct boot_info *info);
  */
 unsigned long direct_lock(void);
 void direct_unlock(unsigned long flags);
+/* Interrupts are off: does this CPU hold it? */
+bool direct_lock_is_mine(void);
 
 /* ---- an address for a frame -------------------------------------------------------------- */
 

@@ -13,6 +13,9 @@ const char *symbol_text(char buffer[SYMBOL_TEXT], uintptr_t address);
 
 unsigned symbol_count(void);
 
+/* Return addresses of the callers of the caller, the nearest first. Returns how many. */
+unsigned backtrace_collect(uintptr_t *caller, unsigned limit);
+
 /* Prints the callers of the code at `pc` whose frame pointer is given. */
 void backtrace_from(uintptr_t pc, uintptr_t frame_pointer);
 void backtrace(void);

@@ -103,6 +103,9 @@ void vm_unmap(void *pointer, uint64_t size, bool free_frames);
 /* Name of a place in the address space, for reports: "direct map", "guard page of a stack". */
 const char *vm_describe(kelp_vaddr_t va);
 
+/* Prints what else is known of an address that faulted: who gave its frame back. */
+void vm_explain_fault(kelp_vaddr_t va);
+
 /* Prints the walk of one address, level by level, as Kelp reads it. */
 void vm_print_walk(const struct kelp_space *space, kelp_vaddr_t va);
 

@@ -50,6 +50,7 @@ static void print_page_fault(unsigned code, uintptr_t address)
 		code & CODE_USER ? "user" : "kernel", (unsigned long long)address, why);
 	kprintf("  the address is in: %s\n", vm_describe(address));
 	vm_print_walk(&kernel_space, address);
+	vm_explain_fault(address);
 }
 
 /* ---- expected faults --------------------------------------------------------------------- */
