@@ -10,6 +10,7 @@
 #include <irq.h>
 #include <port.h>
 #include <print.h>
+#include <reach.h>
 #include <story.h>
 #include <test.h>
 #include <thread.h>
@@ -342,6 +343,8 @@ const struct monitor_command monitor_commands[] = {
 	{"map", "<va>", "walks one address, level by level", run_map},
 	{"tables", "[<va> [<size>]]", "what is mapped, in runs", run_tables},
 	{"leaves", "", "leaves by size, tables, forbidden rights", run_leaves},
+	{"directmap", "[<pa> [<size>]]", "the direct map as a picture: leaf sizes and holes", run_directmap},
+	{"reach", "<pfn>", "how the CPU gets to a frame at this moment", run_reach},
 	{"cpus", "", "CPUs, threads, interrupts", run_cpus},
 	{"flushes", "", "shootdowns and table pages", run_flushes},
 	{"peek", "<va> [<count>]", "loads 8-byte words; survives faults", run_peek},

@@ -41,6 +41,13 @@ void direct_unlock(unsigned long flags);
 /* Interrupts are off: does this CPU hold it? */
 bool direct_lock_is_mine(void);
 
+/* Leaves by size, absent frames, counts since the start: two lines. */
+void direct_print_statistics(void);
+
+/* The monitor's commands. */
+bool run_directmap(unsigned count, char **word);
+bool run_reach(unsigned count, char **word);
+
 /* ---- an address for a frame -------------------------------------------------------------- */
 
 /* What the inlines below do for a frame that is not in the direct map. */
