@@ -83,8 +83,14 @@ $(foreach a,$(HOLDFAST_ARCHES),$(eval $(call holdfast,$(a))))
 
 holdfast: $(foreach a,$(HOLDFAST_ARCHES),$(BUILD)/holdfast/$(a)/holdfast.elf) ## The reference kernel: build/holdfast/x86_64/holdfast.elf
 
-HOLDFAST_ELF := $(BUILD)/holdfast/x86_64/holdfast.elf
-HOLDFAST_ISO := $(BUILD)/holdfast/x86_64/holdfast.iso
+# Which of them `make run`, `make shell` and `make iso` are about.
+ARCH ?= x86_64
+ifneq ($(filter run shell iso,$(MAKECMDGOALS)),)
+$(if $(filter $(ARCH),$(HOLDFAST_ARCHES)),,$(error ARCH=$(ARCH): Holdfast runs on: $(HOLDFAST_ARCHES)))
+endif
+
+HOLDFAST_ELF := $(BUILD)/holdfast/$(ARCH)/holdfast.elf
+HOLDFAST_ISO := $(BUILD)/holdfast/$(ARCH)/holdfast.iso
 HOLDFAST_SCRATCH := $(BUILD)/holdfast/scratch
 
 # The host's side of the disk that the kernel's tests write to.
@@ -106,7 +112,7 @@ $(HOLDFAST_ISO): $(HOLDFAST_ELF) kernel/mkiso.sh
 	$(Q)kernel/mkiso.sh $< $@
 
 PART_PROGRAMS += holdfast $(HOLDFAST_SCRATCH)
-PART_TESTS    += qemu: tests/qemu/run-boots.sh tests/qemu/monitor.sh tests/qemu/differential.sh \
+PART_TESTS    += qemu: tests/qemu/run-boots.sh tests/qemu/run-boots-i386.sh tests/qemu/monitor.sh tests/qemu/differential.sh \
 	tests/qemu/run-devices.sh
 
 .PHONY: holdfast run shell iso

@@ -35,6 +35,7 @@ test  ninja-build          tool ninja
 test  pkg-config           tool pkg-config
 test  universal-ctags      tool ctags
 qemu  qemu-system-x86      tool qemu-system-x86_64
+qemu  qemu-system-x86      tool qemu-system-i386
 iso   grub-common          tool grub-mkrescue
 iso   grub-pc-bin          file /usr/lib/grub/i386-pc/multiboot2.mod
 iso   grub-efi-amd64-bin   file /usr/lib/grub/x86_64-efi/multiboot2.mod

@@ -96,6 +96,12 @@ static unsigned zone_of(uint64_t pfn)
 	return pfn <= ZONE_LOW_LAST >> PAGE_SHIFT ? ZONE_LOW : ZONE_HIGH;
 }
 
+/* Beyond the direct map: kmap's. */
+static bool is_high_memory(uint64_t pfn)
+{
+	return pfn > FRAME_DIRECT >> PAGE_SHIFT;
+}
+
 static void push_free(uint64_t pfn, uint32_t number, unsigned order)
 {
 	uint32_t *head = &free_list[zone_of(pfn)][order];
@@ -106,6 +112,7 @@ static void push_free(uint64_t pfn, uint32_t number, unsigned order)
 	*head = number;
 	stats.blocks[order]++;
 	stats.free += UINT64_C(1) << order;
+	stats.high_free += is_high_memory(pfn) ? UINT64_C(1) << order : 0;
 }
 
 static void unlink_free(uint64_t pfn, uint32_t number)
@@ -120,6 +127,7 @@ static void unlink_free(uint64_t pfn, uint32_t number)
 		frames[frame->next].previous = frame->previous;
 	stats.blocks[frame->order]--;
 	stats.free -= UINT64_C(1) << frame->order;
+	stats.high_free -= is_high_memory(pfn) ? UINT64_C(1) << frame->order : 0;
 	frame->state = FRAME_RESERVED;
 }
 
@@ -132,7 +140,8 @@ static void free_block(uint64_t pfn, unsigned order)
 		uint64_t buddy = pfn ^ UINT64_C(1) << order;
 		struct frame *frame;
 
-		if (buddy < region->first_pfn || buddy - region->first_pfn >= region->count)
+		if (buddy < region->first_pfn || buddy - region->first_pfn >= region->count ||
+		    zone_of(buddy) != zone_of(pfn))
 			break;
 		frame = &frames[number_of(region, buddy)];
 		if (frame->state != FRAME_FREE || frame->order != order)
@@ -387,10 +396,12 @@ static void add_free(uint64_t first, uint64_t end)
 		unsigned order = 0;
 
 		while (order + 1 < FRAME_ORDERS && !(first & ((UINT64_C(2) << order) - 1u)) &&
-		       end - first >= UINT64_C(2) << order)
+		       end - first >= UINT64_C(2) << order &&
+		       zone_of(first) == zone_of(first + (UINT64_C(2) << order) - 1u))
 			order++;
 		free_block(first, order);
 		stats.total += UINT64_C(1) << order;
+		stats.high += is_high_memory(first) ? UINT64_C(1) << order : 0;
 		first += UINT64_C(1) << order;
 	}
 	if (frames_debug)

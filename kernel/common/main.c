@@ -77,6 +77,9 @@ static void say_where_we_are(void)
 	kprintf("Holdfast runs on %u CPUs, %u-level tables (%llu pages of them), %s free of %s\n",
 		cpu_count, kernel_format.levels, (unsigned long long)census.tables,
 		size_text(a, frames.free << PAGE_SHIFT), size_text(b, frames.total << PAGE_SHIFT));
+	if (frames.high)
+		kprintf("%s of it are high memory, reached through kmap\n",
+			size_text(a, frames.high << PAGE_SHIFT));
 }
 
 _Noreturn static void end(bool success)

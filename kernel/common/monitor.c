@@ -72,6 +72,9 @@ static bool run_mem(unsigned count, char **word)
 	kprintf("pages: %s managed, %s free (lowest ever %s), %llu in CPUs' caches\n",
 		size_text(a, s.total << PAGE_SHIFT), size_text(b, s.free << PAGE_SHIFT),
 		size_text(c, s.lowest << PAGE_SHIFT), (unsigned long long)s.cached);
+	if (s.high)
+		kprintf("  of these beyond the direct map: %s managed, %s free\n",
+			size_text(a, s.high << PAGE_SHIFT), size_text(b, s.high_free << PAGE_SHIFT));
 	kprintf("  taken %llu, given back %llu, from a cache %llu, refills %llu, drains %llu, "
 		"failures %llu\n  free blocks:",
 		(unsigned long long)s.takes, (unsigned long long)s.gives,

@@ -67,6 +67,7 @@ struct frame_stats {
 	uint64_t free;    /* of these, in the buddy lists */
 	uint64_t cached;  /* of these, in the caches of CPUs */
 	uint64_t lowest;  /* least that `free` ever was */
+	uint64_t high, high_free; /* of `total` and `free`, those beyond the direct map */
 	uint64_t takes, gives, cache_hits, refills, drains, failures;
 	uint64_t blocks[FRAME_ORDERS]; /* free blocks by order */
 };

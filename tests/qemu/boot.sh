@@ -9,6 +9,7 @@
 #	--log FILE       where the serial line is kept (default build/run/serial.log)
 #	--append WORDS   on the command line of the kernel; may be repeated. Not for an image, which
 #	                 brings its own
+#	--arch NAME      the machine for an image: x86_64 (default) or x86_32. A kernel tells itself
 #	--cpu MODEL      default max
 #	--memory SIZE    default 256M
 #	--cpus N         default 2
@@ -23,15 +24,17 @@
 set -u
 
 usage() {
-	sed -n '4,24s/^# \{0,1\}//p' "$0"
+	sed -n '4,25s/^# \{0,1\}//p' "$0"
 }
 
 seconds=60 log=build/run/serial.log append='' cpu=max memory=256M cpus=2 machine=q35 uefi='' show=''
+arch=x86_64
 while [ $# -gt 0 ]; do
 	case $1 in
 	--seconds) seconds=$2; shift 2 ;;
 	--log) log=$2; shift 2 ;;
 	--append) append="$append $2"; shift 2 ;;
+	--arch) arch=$2; shift 2 ;;
 	--cpu) cpu=$2; shift 2 ;;
 	--memory) memory=$2; shift 2 ;;
 	--cpus) cpus=$2; shift 2 ;;
@@ -48,7 +51,12 @@ image=$1
 shift
 [ "${1-}" = -- ] && shift
 
-qemu=${QEMU:-qemu-system-x86_64}
+# Byte 4 of an ELF file: 1 has 32 bits, 2 has 64.
+case $image in *.iso) ;; *) [ "$(od -An -tu1 -j4 -N1 "$image" 2> /dev/null | tr -d ' ')" = 1 ] && arch=x86_32 ;; esac
+case $arch in
+x86_32) qemu=${QEMU_I386:-qemu-system-i386} ;;
+*) qemu=${QEMU:-qemu-system-x86_64} ;;
+esac
 command -v "$qemu" > /dev/null || { echo "boot.sh: $qemu is missing (Debian: qemu-system-x86)" >&2; exit 2; }
 [ -r "$image" ] || { echo "boot.sh: $image is missing: make holdfast" >&2; exit 2; }
 mkdir -p "$(dirname "$log")"

@@ -7,18 +7,22 @@
 #   tests        all the kernel's tests
 #   tests=PART   those whose name contains PART
 #   says TEXT    ends with a failure whose log contains TEXT
+#   boots TEXT   ends well, and the log contains TEXT
 #   iso TESTS    the same through GRUB from a CD image
-# With a pattern only the boots whose name contains it.
+# With a pattern only the boots whose name contains it. HOLDFAST_ARCH chooses the kernel and its
+# table: x86_64 (default), x86_32.
 set -u
 
 cd "$(dirname "$0")/../.." || exit 2
 build=${KELP_BUILD:-build}
-elf=$build/holdfast/x86_64/holdfast.elf
+arch=${HOLDFAST_ARCH:-x86_64}
+elf=$build/holdfast/$arch/holdfast.elf
 logs=$build/qemu
+[ "$arch" = x86_64 ] || logs=$logs/$arch
 pattern=${1:-}
 mkdir -p "$logs"
 
-table() {
+table_x86_64() {
 	sed '/^#/d;/^$/d' << 'T'
 one CPU, 32 MiB, qemu64            | 60 | --cpu qemu64 --memory 32M --cpus 1 | tests
 one CPU, 32 MiB, max               | 60 | --cpu max --memory 32M --cpus 1 | tests
@@ -51,6 +55,29 @@ a stack that overflows             | 30 | --cpu max --memory 64M --append run=fa
 T
 }
 
+table_x86_32() {
+	sed '/^#/d;/^$/d' << 'T'
+PAE, 64 MiB, 1 CPU                 | 60 | --cpu qemu32 --memory 64M --cpus 1 | tests
+PAE and NX, 1 GiB, 4 CPUs          | 90 | --cpu max --memory 1G --cpus 4 | tests
+PAE, 8 GiB, 4 CPUs                 | 90 | --cpu max --memory 8G --cpus 4 | tests
+PAE, 1 GiB, 32 CPUs                | 90 | --cpu max --memory 1G --cpus 32 | tests=kernel:,cpus:,reach:,highmem:
+PAE, an old PC, 3 GiB              | 60 | --machine pc --cpu qemu32 --memory 3G --cpus 2 | tests
+two levels, 512 MiB, 1 CPU         | 60 | --cpu qemu32,-pae --memory 512M --cpus 1 | tests
+two levels, 4 GiB, 2 CPUs          | 60 | --machine pc --cpu qemu32,-pae --memory 4G --cpus 2 | tests
+two levels, PSE-36, nopae, 2 GiB   | 60 | --cpu max --memory 2G --cpus 4 --append nopae | tests
+no global leaves                   | 60 | --cpu max,-pge --memory 64M --cpus 2 | tests=mmu:,space:,smp:
+two levels, memory out of reach    | 60 | --cpu qemu32,-pae --memory 8G --cpus 1 --append run=leaves | boots 6 GiB of RAM lie beyond the 4 GiB
+microvm                            | 60 | --machine microvm --cpu max --memory 64M --cpus 2 | tests=kernel:,cpus:
+BIOS, PAE                          | 60 | --cpu max --memory 1G --cpus 2 | iso tests
+a CPU without SSE2                 | 30 | --cpu pentium3 --memory 64M --cpus 1 | says this CPU is too old
+too little memory                  | 30 | --cpu max --memory 3M --cpus 1 | says needs 32 MiB
+a page fault                       | 30 | --cpu max --memory 64M --append run=fault_page | says there is no translation
+a store to text                    | 30 | --cpu qemu32,-pae --memory 64M --append run=fault_text | says the kernel's text
+a stack that overflows             | 30 | --cpu max --memory 64M --append run=fault_stack | says a guard page
+a stack that overflows, two levels | 30 | --cpu qemu32,-pae --memory 64M --append run=fault_stack | says a guard page
+T
+}
+
 # The image is made once, when the first boot needs it.
 make_iso() {
 	[ -e "$logs/tests.iso" ] && [ "$logs/tests.iso" -nt "$elf" ] && return
@@ -69,15 +96,24 @@ boot() {
 	tests=*) options="$options --append test=${expected#tests=}" ;;
 	esac
 	# shellcheck disable=SC2086 # options are words
-	tests/qemu/boot.sh $options --seconds "$seconds" --log "$log" "$image" 2>&1
+	tests/qemu/boot.sh --arch "$arch" $options --seconds "$seconds" --log "$log" "$image" 2>&1
 }
 
 # Did it do what the table says? Nothing is printed when it did.
 judge() {
+	# Tables other than those that the name promises would be tested in vain.
+	case $arch-$name in
+	x86_32-PAE*) grep -q '^cpu: .*, PAE paging' "$log" || { echo 'it does not run on PAE tables'; return 1; } ;;
+	x86_32-two*) grep -q '^cpu: .*, two-level paging' "$log" || { echo 'it does not run on two-level tables'; return 1; } ;;
+	esac
 	case $expected in
 	says*)
 		[ "$status" = 1 ] || { echo "it should have failed, but the status is $status"; return 1; }
 		grep -qF -- "${expected#says }" "$log" || { echo "it does not say: ${expected#says }"; return 1; }
+		;;
+	boots*)
+		[ "$status" = 0 ] || { grep -a '^panic' "$log"; return 1; }
+		grep -qF -- "${expected#boots }" "$log" || { echo "it does not say: ${expected#boots }"; return 1; }
 		;;
 	*)
 		[ "$status" = 0 ] || { grep -a '^not ok\|^# kernel/\|^panic' "$log"; return 1; }
@@ -88,7 +124,7 @@ judge() {
 	esac
 }
 
-table | { [ -z "$pattern" ] && cat || grep -- "$pattern"; } > "$logs/table"
+"table_$arch" | { [ -z "$pattern" ] && cat || grep -- "$pattern"; } > "$logs/table"
 total=$(wc -l < "$logs/table")
 echo "1..$total"
 number=0 failed=0
