@@ -27,6 +27,9 @@ SOURCES_core += src/copywin.c
 SOURCES_core += src/fixmap.c
 SOURCES_core += src/kmap.c
 SOURCES_core += src/trans.c
+SOURCES_core += src/hold.c
+SOURCES_core += src/memmap.c
+SOURCES_core += src/hotplug.c
 
 FORMATS += x86_64
 SOURCES_x86_64 += arch/x86_64/format.c

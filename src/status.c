@@ -134,6 +134,11 @@ static const struct status_text texts[] = {
 		"The source of random bytes failed, and nothing is sealed without it; "
 		"repair the entropy device.",
 	},
+	[KELP_ERR_NO_FRAME] = {
+		"KELP_ERR_NO_FRAME",
+		"There is no such frame, or it is not in the state that was asked for (online, "
+		"device, offline); kelp_pfn_state() says what it is.",
+	},
 };
 
 static const struct status_text unknown = {

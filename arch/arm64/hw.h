@@ -281,4 +281,35 @@ static inline uint32_t kelp_hw_count_read(const uint32_t *counter)
 	return value;
 }
 
+/* An interrupt between the exclusives clears the monitor: the addition is tried again. */
+static inline void kelp_hw_local_add(uint32_t *counter, uint32_t n)
+{
+#ifdef KELP_ARM64_LSE
+	__asm__ volatile(".arch_extension lse\n\tstaddl %w1, %0"
+			 : "+Q"(*counter)
+			 : "r"(n)
+			 : "memory");
+#else
+	uint32_t value, failed;
+
+	__asm__ volatile("1:	ldxr	%w0, %2\n"
+			 "	add	%w0, %w0, %w3\n"
+			 "	stlxr	%w1, %w0, %2\n"
+			 "	cbnz	%w1, 1b"
+			 : "=&r"(value), "=&r"(failed), "+Q"(*counter)
+			 : "r"(n)
+			 : "memory");
+#endif
+}
+
+static inline void kelp_hw_fence(void)
+{
+	__asm__ volatile("dmb ish" ::: "memory");
+}
+
+static inline void kelp_hw_relax(void)
+{
+	__asm__ volatile("yield" ::: "memory");
+}
+
 #endif

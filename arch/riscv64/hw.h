@@ -178,4 +178,20 @@ static inline uint32_t kelp_hw_count_read(const uint32_t *counter)
 	return __atomic_load_n(counter, __ATOMIC_ACQUIRE);
 }
 
+static inline void kelp_hw_local_add(uint32_t *counter, uint32_t n)
+{
+	__atomic_fetch_add(counter, n, __ATOMIC_RELEASE);
+}
+
+static inline void kelp_hw_fence(void)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+/* PAUSE of Zihintpause, a FENCE that is a hint elsewhere (unprivileged ISA, Zihintpause). */
+static inline void kelp_hw_relax(void)
+{
+	__asm__ volatile(".insn i 0x0f, 0, x0, x0, 0x010" ::: "memory");
+}
+
 #endif

@@ -220,4 +220,20 @@ static inline uint32_t kelp_hw_count_read(const uint32_t *counter)
 	return __atomic_load_n(counter, __ATOMIC_ACQUIRE);
 }
 
+/* One instruction, and stores become visible in program order: nothing more is needed. */
+static inline void kelp_hw_local_add(uint32_t *counter, uint32_t n)
+{
+	__asm__ volatile("addl %1, %0" : "+m"(*counter) : "ri"(n) : "memory", "cc");
+}
+
+static inline void kelp_hw_fence(void)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+static inline void kelp_hw_relax(void)
+{
+	__asm__ volatile("pause" ::: "memory");
+}
+
 #endif

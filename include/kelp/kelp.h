@@ -8,7 +8,10 @@
 #include <kelp/fixmap.h>
 #include <kelp/flush.h>
 #include <kelp/format.h>
+#include <kelp/hold.h>
+#include <kelp/hotplug.h>
 #include <kelp/kmap.h>
+#include <kelp/memmap.h>
 #include <kelp/port.h>
 #include <kelp/slot.h>
 #include <kelp/space.h>

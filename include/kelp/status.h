@@ -73,6 +73,8 @@ enum kelp_status {
 	KELP_ERR_CANCELLED = 24,
 	/* The source of random bytes failed. */
 	KELP_ERR_NO_RANDOM = 25,
+	/* There is no such frame, or it is not in the state that was asked for. */
+	KELP_ERR_NO_FRAME = 26,
 };
 
 /*

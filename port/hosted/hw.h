@@ -26,6 +26,11 @@
  *                        entries too; with KELP_FLUSH_ROOT root registers are reloaded
  *  kelp_hw_count_add     adds to a 32-bit counter that several CPUs add to; returns the new value
  *  kelp_hw_count_read    reads it, ordered before later reads
+ *  kelp_hw_local_add     adds to a 32-bit counter that only the calling CPU adds to: no
+ *                        interrupt of this CPU can come within; ordered after all earlier accesses
+ *                        of the caller (release). Other CPUs read the counter at any time
+ *  kelp_hw_fence         full fence: earlier accesses of the CPU to memory before later ones
+ *  kelp_hw_relax         in a loop that waits for another CPU: spares power and its sibling
  */
 #ifndef KELP_HW_H
 #define KELP_HW_H
@@ -112,6 +117,40 @@ static inline uint32_t kelp_hw_count_add(uint32_t *counter, uint32_t n)
 static inline uint32_t kelp_hw_count_read(const uint32_t *counter)
 {
 	return __atomic_load_n(counter, __ATOMIC_ACQUIRE);
+}
+
+/* A sanitizer of threads does not see what assembly does. */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define KELP_HW_SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define KELP_HW_SANITIZED 1
+#endif
+
+static inline void kelp_hw_local_add(uint32_t *counter, uint32_t n)
+{
+#if (defined(__x86_64__) || defined(__i386__)) && !defined(KELP_HW_SANITIZED)
+	/* One instruction: an interrupt, or a signal, comes before or after it. */
+	__asm__ volatile("addl %1, %0" : "+m"(*counter) : "ri"(n) : "memory", "cc");
+#else
+	__atomic_fetch_add(counter, n, __ATOMIC_RELEASE);
+#endif
+}
+
+static inline void kelp_hw_fence(void)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+static inline void kelp_hw_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__asm__ volatile("pause" ::: "memory");
+#else
+	__asm__ volatile("" ::: "memory");
+#endif
 }
 
 #endif

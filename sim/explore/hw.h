@@ -112,4 +112,20 @@ static inline uint32_t kelp_hw_count_read(const uint32_t *counter)
 	return (uint32_t)explore_count_read(counter, sizeof(*counter));
 }
 
+/* With others of the same CPU, a thread and its interrupts: an atomic addition. */
+static inline void kelp_hw_local_add(uint32_t *counter, uint32_t n)
+{
+	(void)explore_add(counter, sizeof(*counter), n, EXPLORE_RELEASE);
+}
+
+static inline void kelp_hw_fence(void)
+{
+	explore_fence(EXPLORE_SEQ_CST);
+}
+
+/* A loop that waits is to be written as explore_await() in the explored program's hook. */
+static inline void kelp_hw_relax(void)
+{
+}
+
 #endif

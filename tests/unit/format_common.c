@@ -251,6 +251,7 @@ static void test_status(void **state)
 		"KELP_ERR_SECRET",
 		"KELP_ERR_CANCELLED",
 		"KELP_ERR_NO_RANDOM",
+		"KELP_ERR_NO_FRAME",
 	};
 
 	(void)state;

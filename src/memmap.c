@@ -1,0 +1,835 @@
+/* SPDX-License-Identifier: MIT */
+/* memmap: the sparse map of subsections, lookups, walks and holds. */
+#include <kelp/memmap.h>
+
+#include "debug.h"
+#include "hold.h"
+#include "memmap.h"
+#include "present.h"
+
+/* ---- setting up --------------------------------------------------------------------------- */
+
+#define PHYSICAL_BITS_MAX 52u
+#define RECORD_BITS_MAX   10u
+#define SECTION_BITS_MAX  31u
+
+static void copy_shifts(struct kelp_memmap *map, const struct kelp_memmap_config *config)
+{
+	unsigned section = config->section_shift, sections;
+
+	if (section == 0)
+		section = config->physical_bits < 27u ? config->physical_bits : 27u;
+	map->page_shift = config->page_shift;
+	map->section_order = section - config->page_shift;
+	map->subsection_order =
+		(config->subsection_shift ? config->subsection_shift : 21u) - config->page_shift;
+	sections = config->physical_bits - section;
+	map->directory_bits = sections / 2u;
+	map->root_bits = sections - map->directory_bits;
+	map->frames = UINT64_C(1) << (config->physical_bits - config->page_shift);
+	/* Pointers behind the bitmaps, aligned. */
+	map->sections_at = (uint32_t)(kelp_present_size(map->directory_bits) + 7u) & ~7u;
+	map->records_at = (uint32_t)(kelp_present_size(kelp_memmap_record_bits(map)) + 7u) & ~7u;
+}
+
+static bool shifts_are_right(const struct kelp_memmap_config *config)
+{
+	unsigned section = config->section_shift, subsection = config->subsection_shift;
+
+	if (config->physical_bits > PHYSICAL_BITS_MAX)
+		return false;
+	if (section == 0)
+		section = config->physical_bits < 27u ? config->physical_bits : 27u;
+	if (subsection == 0)
+		subsection = 21u;
+	return config->page_shift <= subsection && subsection <= section &&
+	       section <= config->physical_bits && section - subsection <= RECORD_BITS_MAX &&
+	       config->physical_bits - section <= SECTION_BITS_MAX &&
+	       config->physical_bits - subsection < 32u && subsection - config->page_shift < 20u;
+}
+
+/* A descriptor has to have room for the frame's number, where no array makes it arithmetic. */
+static bool field_is_right(const struct kelp_memmap_config *config)
+{
+	size_t size = config->descriptor_size;
+
+	if (size == 0 || size % 4u != 0 || size > 4096u)
+		return false;
+	/* Until a change commits, the descriptors of a subsection hold a pointer. */
+	if (size << ((config->subsection_shift ? config->subsection_shift : 21u) -
+		     config->page_shift) < sizeof(void *))
+		return false;
+	if (config->array)
+		return config->frame_bytes == 0 && config->array_back && config->array_unback;
+	if (config->frame_bytes == 4) {
+		if (config->physical_bits - config->page_shift > 32u)
+			return false;
+	} else if (config->frame_bytes != 8) {
+		return false;
+	}
+	return config->frame_offset % config->frame_bytes == 0 && size % config->frame_bytes == 0 &&
+	       size >= config->frame_bytes && config->frame_offset <= size - config->frame_bytes;
+}
+
+static size_t root_size(const struct kelp_memmap *map)
+{
+	return sizeof(uintptr_t) << map->root_bits;
+}
+
+static size_t directory_size(const struct kelp_memmap *map)
+{
+	return map->sections_at + (sizeof(uintptr_t) << map->directory_bits);
+}
+
+static size_t section_size(const struct kelp_memmap *map)
+{
+	return map->records_at + (sizeof(struct kelp_subsection) << kelp_memmap_record_bits(map));
+}
+
+enum kelp_status kelp_memmap_size(const struct kelp_memmap_config *config, size_t *size)
+{
+	struct kelp_memmap map;
+	struct kelp_holds_config holds = config->holds;
+	size_t counters;
+	enum kelp_status status = kelp_holds_size(&holds, &counters);
+
+	if (status != KELP_OK || !shifts_are_right(config))
+		return KELP_ERR_ARGUMENT;
+	copy_shifts(&map, config);
+	/* Counters first, aligned to cache lines, unless they have memory of their own. */
+	*size = (config->holds.memory ? 0 : counters) + root_size(&map) +
+		kelp_present_size(map.root_bits);
+	return KELP_OK;
+}
+
+/* The inverse of an odd number modulo 2^bits of a pointer, each step doubling the right bits. */
+static uintptr_t inverse(uintptr_t odd)
+{
+	uintptr_t x = odd;
+
+	for (unsigned i = 0; i < 6; i++)
+		x *= 2u - odd * x;
+	return x;
+}
+
+enum kelp_status kelp_memmap_init(struct kelp_memmap *map, const struct kelp_memmap_config *config)
+{
+	struct kelp_holds_config holds = config->holds;
+	unsigned char *memory = config->memory;
+	size_t size, counters;
+	enum kelp_status status = kelp_memmap_size(config, &size);
+
+	if (status != KELP_OK)
+		return status;
+	if (!config->port || !memory || ((uintptr_t)memory & 63u) || !config->take ||
+	    !config->give || !field_is_right(config))
+		return KELP_ERR_ARGUMENT;
+	if (!holds.port)
+		holds.port = config->port;
+	if (kelp_holds_size(&holds, &counters) != KELP_OK)
+		return KELP_ERR_ARGUMENT;
+	if (!holds.memory && counters > 0) {
+		holds.memory = memory;
+		memory += counters;
+		size -= counters;
+	}
+	*map = (struct kelp_memmap){.config = *config};
+	copy_shifts(map, config);
+	status = kelp_holds_init(&map->holds, &holds);
+	if (status != KELP_OK)
+		return status;
+	__builtin_memset(memory, 0, size);
+	map->root = (struct kelp_directory **)(void *)memory;
+	map->root_present = (uint32_t *)(void *)(memory + root_size(map));
+	map->map_bytes = size;
+	map->descriptor_size = config->descriptor_size;
+	map->frame_offset = config->frame_offset;
+	map->frame_bytes = config->frame_bytes;
+	map->array = (uintptr_t)config->array;
+	if (map->array) {
+		map->array_shift = (uint32_t)__builtin_ctzl((unsigned long)config->descriptor_size);
+		map->array_inverse = inverse(config->descriptor_size >> map->array_shift);
+	}
+	return KELP_OK;
+}
+
+/* ---- reserving ---------------------------------------------------------------------------- */
+
+/* Lies at the beginning of the memory that is reserved. */
+struct kelp_memmap_reserved {
+	struct kelp_memmap_reserved *next;
+	uint64_t section;
+	bool is_directory;
+};
+
+void *kelp_memmap_take(struct kelp_memmap *map, enum kelp_memmap_memory what, size_t size)
+{
+	void *memory = map->config.take(map->config.context, what, size);
+
+	KELP_ASSERT_ALWAYS(map->config.port, ((uintptr_t)memory & 63u) == 0,
+			   "the take hook of a memmap gives memory that is not aligned");
+	return memory;
+}
+
+static bool reserve_one(struct kelp_memmap *map, struct kelp_memmap_reserve *reserve,
+			uint64_t section, bool is_directory)
+{
+	size_t size = is_directory ? directory_size(map) : section_size(map);
+	struct kelp_memmap_reserved *node = kelp_memmap_take(
+		map, is_directory ? KELP_MEMMAP_DIRECTORY : KELP_MEMMAP_SECTION,
+		size < sizeof(*node) ? sizeof(*node) : size);
+
+	if (!node)
+		return false;
+	__builtin_memset(node, 0, size);
+	*node = (struct kelp_memmap_reserved){reserve->first, section, is_directory};
+	reserve->first = node;
+	return true;
+}
+
+enum kelp_status kelp_memmap_reserve(struct kelp_memmap *map, uint64_t first, uint64_t last,
+				     struct kelp_memmap_reserve *reserve)
+{
+	uint64_t directory = UINT64_MAX;
+
+	reserve->first = NULL;
+	first >>= kelp_memmap_record_bits(map);
+	last >>= kelp_memmap_record_bits(map);
+	for (uint64_t section = first; section <= last; section++) {
+		bool missing = !kelp_memmap_directory(map, section);
+		bool ok = kelp_memmap_section(map, section) ||
+			  reserve_one(map, reserve, section, false);
+
+		if (ok && missing && directory != section >> map->directory_bits) {
+			directory = section >> map->directory_bits;
+			ok = reserve_one(map, reserve, section, true);
+		}
+		if (!ok) {
+			kelp_memmap_cancel(map, reserve);
+			return KELP_ERR_NO_MEMORY;
+		}
+	}
+	return KELP_OK;
+}
+
+static size_t reserved_size(const struct kelp_memmap *map, bool is_directory)
+{
+	size_t size = is_directory ? directory_size(map) : section_size(map);
+
+	return size < sizeof(struct kelp_memmap_reserved) ? sizeof(struct kelp_memmap_reserved)
+							   : size;
+}
+
+static void give_map_memory(struct kelp_memmap *map, void *memory, bool is_directory)
+{
+	map->config.give(map->config.context,
+			 is_directory ? KELP_MEMMAP_DIRECTORY : KELP_MEMMAP_SECTION, memory,
+			 reserved_size(map, is_directory));
+}
+
+void kelp_memmap_cancel(struct kelp_memmap *map, struct kelp_memmap_reserve *reserve)
+{
+	while (reserve->first) {
+		struct kelp_memmap_reserved *node = reserve->first;
+
+		reserve->first = node->next;
+		give_map_memory(map, node, node->is_directory);
+	}
+}
+
+static void publish_kind(struct kelp_memmap *map, struct kelp_memmap_reserve *reserve,
+			 bool directories)
+{
+	struct kelp_memmap_reserved **link = &reserve->first;
+
+	while (*link) {
+		struct kelp_memmap_reserved *node = *link;
+		uint64_t section = node->section;
+
+		if (node->is_directory != directories) {
+			link = &node->next;
+			continue;
+		}
+		*link = node->next;
+		__builtin_memset(node, 0, sizeof(*node));
+		map->map_bytes += reserved_size(map, directories);
+		kelp_shared_store_word(
+			directories ? kelp_memmap_root_slot(map, section)
+				    : kelp_memmap_section_slot(
+					      map, kelp_memmap_directory(map, section), section),
+			(uintptr_t)node);
+	}
+}
+
+void kelp_memmap_publish(struct kelp_memmap *map, struct kelp_memmap_reserve *reserve)
+{
+	publish_kind(map, reserve, true);
+	publish_kind(map, reserve, false);
+}
+
+/* ---- one subsection comes and goes -------------------------------------------------------- */
+
+void kelp_memmap_enter(struct kelp_memmap *map, uint64_t subsection, uint32_t state)
+{
+	uint64_t number = subsection >> kelp_memmap_record_bits(map);
+	struct kelp_directory *directory = kelp_memmap_directory(map, number);
+	struct kelp_section *section = kelp_memmap_section(map, number);
+	uint32_t mask = (UINT32_C(1) << kelp_memmap_record_bits(map)) - 1u;
+	struct kelp_subsection *record = kelp_memmap_record_of(map, section, subsection);
+
+	kelp_shared_store(&record->state, state);
+	kelp_present_set(section->present, kelp_memmap_record_bits(map),
+			 (uint32_t)subsection & mask);
+	kelp_present_set(directory->present, map->directory_bits,
+			 (uint32_t)number & ((UINT32_C(1) << map->directory_bits) - 1u));
+	kelp_present_set(map->root_present, map->root_bits,
+			 (uint32_t)(number >> map->directory_bits));
+}
+
+void kelp_memmap_leave(struct kelp_memmap *map, uint64_t subsection)
+{
+	uint64_t number = subsection >> kelp_memmap_record_bits(map);
+	struct kelp_directory *directory = kelp_memmap_directory(map, number);
+	struct kelp_section *section = kelp_memmap_section(map, number);
+	uint32_t mask = (UINT32_C(1) << kelp_memmap_record_bits(map)) - 1u;
+	struct kelp_subsection *record = kelp_memmap_record_of(map, section, subsection);
+	uint32_t any;
+
+	kelp_shared_store(&record->state, 0);
+	kelp_shared_store_word((uintptr_t *)(void *)&record->pages, 0);
+	record->home = 0;
+	__builtin_memset(&record->more, 0, sizeof(record->more));
+	kelp_present_clear(section->present, kelp_memmap_record_bits(map),
+			   (uint32_t)subsection & mask);
+	if (kelp_present_next(section->present, kelp_memmap_record_bits(map), 0, &any))
+		return;
+	kelp_present_clear(directory->present, map->directory_bits,
+			   (uint32_t)number & ((UINT32_C(1) << map->directory_bits) - 1u));
+	if (!kelp_present_next(directory->present, map->directory_bits, 0, &any))
+		kelp_present_clear(map->root_present, map->root_bits,
+				   (uint32_t)(number >> map->directory_bits));
+}
+
+static void initialise_run(struct kelp_memmap *map, const struct kelp_subsection *record,
+			   kelp_pfn_t first, uint64_t index, uint64_t frames)
+{
+	unsigned char *page = (unsigned char *)record->pages + index * map->descriptor_size;
+
+	__builtin_memset(page, 0, (size_t)frames * map->descriptor_size);
+	for (uint64_t i = 0; i < frames && map->frame_bytes; i++) {
+		unsigned char *field = page + i * map->descriptor_size + map->frame_offset;
+
+		if (map->frame_bytes == 4)
+			*(uint32_t *)(void *)field = (uint32_t)(first.number + i);
+		else
+			*(uint64_t *)(void *)field = first.number + i;
+	}
+	if (map->config.initialise)
+		map->config.initialise(map->config.context, page, first, frames,
+				       (kelp_zone_t)(record->state >> KELP_SUBSECTION_ZONE_SHIFT),
+				       (record->state & KELP_SUBSECTION_DEVICE) != 0);
+}
+
+void kelp_memmap_initialise(struct kelp_memmap *map, uint64_t subsection)
+{
+	struct kelp_subsection *record = kelp_memmap_known(map, subsection);
+	uint64_t frames = UINT64_C(1) << map->subsection_order;
+	uint64_t run = 0;
+
+	for (uint64_t i = 0; i <= frames; i++) {
+		kelp_pfn_t pfn = {(subsection << map->subsection_order) + i};
+
+		if (i < frames && !kelp_memmap_is_hole(map, record, record->state, pfn))
+			continue;
+		if (run < i) {
+			pfn.number -= i - run;
+			initialise_run(map, record, pfn, run, i - run);
+		}
+		run = i + 1u;
+	}
+}
+
+void kelp_memmap_give_descriptors(struct kelp_memmap *map, uint64_t subsection)
+{
+	struct kelp_subsection *record = kelp_memmap_known(map, subsection);
+	size_t size = kelp_memmap_descriptors_size(map);
+
+	if (map->array) {
+		kelp_pfn_t host = {(uint64_t)(record->home - 1u) << map->subsection_order};
+
+		map->config.array_unback(map->config.context, record->pages, size,
+					 record->home ? &host : NULL);
+	} else if (!record->home) {
+		map->config.give(map->config.context, KELP_MEMMAP_DESCRIPTORS, record->pages, size);
+	}
+	if (record->state & KELP_SUBSECTION_PARTIAL)
+		map->config.give(map->config.context, KELP_MEMMAP_HOLES, record->more.present,
+				 (size_t)1 << (map->subsection_order > 5 ? map->subsection_order - 3
+									  : 2));
+}
+
+uint64_t kelp_memmap_hosting(const struct kelp_memmap *map, uint64_t subsection)
+{
+	const struct kelp_subsection *record = kelp_memmap_record(map, subsection);
+	uint64_t frames = UINT64_C(1) << map->subsection_order, before, hosting;
+
+	if (!record || !record->home)
+		return 0;
+	before = (subsection - (record->home - 1u)) << map->subsection_order;
+	hosting = kelp_memmap_known(map, record->home - 1u)->more.hosting.frames;
+	if (hosting <= before)
+		return 0;
+	return hosting - before < frames ? hosting - before : frames;
+}
+
+/* ---- early memory ------------------------------------------------------------------------- */
+
+static enum kelp_status take_early(struct kelp_memmap *map, uint64_t subsection, kelp_zone_t zone)
+{
+	struct kelp_memmap_reserve reserve;
+	struct kelp_subsection *record;
+	size_t size = kelp_memmap_descriptors_size(map), holes;
+	enum kelp_status status = kelp_memmap_reserve(map, subsection, subsection, &reserve);
+	void *pages;
+	uint32_t *present;
+
+	if (status != KELP_OK)
+		return status;
+	holes = (size_t)1 << (map->subsection_order > 5 ? map->subsection_order - 3 : 2);
+	present = kelp_memmap_take(map, KELP_MEMMAP_HOLES, holes);
+	if (map->array) {
+		pages = (void *)(map->array + (uintptr_t)subsection * size);
+		if (present && (status = map->config.array_back(map->config.context, pages, size,
+								NULL)) != KELP_OK)
+			pages = NULL;
+	} else {
+		pages = present ? kelp_memmap_take(map, KELP_MEMMAP_DESCRIPTORS, size) : NULL;
+	}
+	if (!present || !pages) {
+		if (present)
+			map->config.give(map->config.context, KELP_MEMMAP_HOLES, present, holes);
+		kelp_memmap_cancel(map, &reserve);
+		return status != KELP_OK ? status : KELP_ERR_NO_MEMORY;
+	}
+	kelp_memmap_publish(map, &reserve);
+	__builtin_memset(present, 0, holes);
+	__builtin_memset(pages, KELP_MEMMAP_POISON, size);
+	record = kelp_memmap_known(map, subsection);
+	kelp_shared_store_word((uintptr_t *)(void *)&record->pages, (uintptr_t)pages);
+	record->more.present = present;
+	kelp_memmap_enter(map, subsection,
+			  KELP_SUBSECTION_VALID | KELP_SUBSECTION_PARTIAL | KELP_SUBSECTION_EARLY |
+				  KELP_SUBSECTION_REACHED |
+				  (uint32_t)zone << KELP_SUBSECTION_ZONE_SHIFT);
+	return KELP_OK;
+}
+
+/* Marks the frames of a range that lie in one subsection. */
+static enum kelp_status add_early_part(struct kelp_memmap *map, uint64_t subsection,
+				       const struct kelp_memmap_range *range)
+{
+	struct kelp_subsection *record = kelp_memmap_record(map, subsection);
+	uint64_t first = subsection << map->subsection_order;
+	uint64_t last = first + (UINT64_C(1) << map->subsection_order) - 1u;
+	enum kelp_status status = KELP_OK;
+
+	if (!record || record->state == 0) {
+		status = take_early(map, subsection, range->zone);
+		record = status == KELP_OK ? kelp_memmap_known(map, subsection) : NULL;
+	} else if (record->state >> KELP_SUBSECTION_ZONE_SHIFT != range->zone) {
+		status = KELP_ERR_UNSUPPORTED;
+	}
+	if (status != KELP_OK)
+		return status;
+	if (first < range->first.number)
+		first = range->first.number;
+	if (last > range->last.number)
+		last = range->last.number;
+	for (; first <= last; first++) {
+		uint32_t n = (uint32_t)first & ((UINT32_C(1) << map->subsection_order) - 1u);
+		uint32_t *word = &record->more.present[n / 32u];
+
+		if (*word & UINT32_C(1) << n % 32u)
+			return KELP_ERR_EXISTS;
+		*word |= UINT32_C(1) << n % 32u;
+	}
+	return KELP_OK;
+}
+
+static bool is_whole(const struct kelp_memmap *map, const uint32_t *present)
+{
+	uint32_t frames = UINT32_C(1) << map->subsection_order;
+
+	for (uint32_t n = 0; n < frames; n++)
+		if (!(present[n / 32u] & UINT32_C(1) << n % 32u))
+			return false;
+	return true;
+}
+
+/* All marks are made: forget those of whole subsections, initialise, and activate. */
+static void finish_early(struct kelp_memmap *map, uint64_t subsection)
+{
+	struct kelp_subsection *record = kelp_memmap_known(map, subsection);
+	uint32_t state = record->state;
+
+	if (state & KELP_SUBSECTION_ACTIVE)
+		return;
+	if (is_whole(map, record->more.present)) {
+		map->config.give(map->config.context, KELP_MEMMAP_HOLES, record->more.present,
+				 (size_t)1 << (map->subsection_order > 5 ? map->subsection_order - 3
+									  : 2));
+		record->more.present = NULL;
+		state &= ~KELP_SUBSECTION_PARTIAL;
+		kelp_shared_store(&record->state, state);
+		__builtin_memset(&record->more, 0, sizeof(record->more));
+	}
+	kelp_memmap_initialise(map, subsection);
+	kelp_shared_store(&record->state, state | KELP_SUBSECTION_ACTIVE);
+}
+
+/* Everything that exists, and the map itself. */
+static void give_everything(struct kelp_memmap *map)
+{
+	kelp_pfn_t first = {0}, last;
+
+	while (kelp_memmap_next(map, KELP_FRAMES_VALID, first, &first, &last)) {
+		uint64_t subsection = kelp_subsection_number(map, first);
+
+		kelp_memmap_give_descriptors(map, subsection);
+		kelp_memmap_leave(map, subsection);
+	}
+	for (uint64_t d = 0; d < UINT64_C(1) << map->root_bits; d++) {
+		struct kelp_directory *directory = map->root[d];
+
+		for (uint64_t s = 0; directory && s < UINT64_C(1) << map->directory_bits; s++) {
+			uintptr_t *slot = kelp_memmap_section_slot(map, directory, s);
+
+			if (*slot)
+				give_map_memory(map, (void *)*slot, false);
+		}
+		if (directory)
+			give_map_memory(map, directory, true);
+		map->root[d] = NULL;
+	}
+	map->map_bytes = root_size(map) + kelp_present_size(map->root_bits);
+}
+
+void kelp_memmap_destroy(struct kelp_memmap *map)
+{
+	give_everything(map);
+}
+
+static bool is_empty(const struct kelp_memmap *map)
+{
+	for (uint64_t d = 0; d < UINT64_C(1) << map->root_bits; d++)
+		if (map->root[d])
+			return false;
+	return true;
+}
+
+enum kelp_status kelp_memmap_add_early(struct kelp_memmap *map,
+				       const struct kelp_memmap_range *ranges, size_t count)
+{
+	enum kelp_status status = KELP_OK;
+
+	for (size_t i = 0; i < count; i++) {
+		if (ranges[i].last.number >= map->frames)
+			return KELP_ERR_ADDRESS;
+		if (ranges[i].last.number < ranges[i].first.number)
+			return KELP_ERR_ARGUMENT;
+	}
+	if (!is_empty(map))
+		return KELP_ERR_EXISTS;
+	for (size_t i = 0; i < count && status == KELP_OK; i++)
+		for (uint64_t s = kelp_subsection_number(map, ranges[i].first);
+		     s <= kelp_subsection_number(map, ranges[i].last) && status == KELP_OK; s++)
+			status = add_early_part(map, s, &ranges[i]);
+	if (status != KELP_OK) {
+		give_everything(map);
+		return status;
+	}
+	for (size_t i = 0; i < count; i++)
+		for (uint64_t s = kelp_subsection_number(map, ranges[i].first);
+		     s <= kelp_subsection_number(map, ranges[i].last); s++)
+			finish_early(map, s);
+	return KELP_OK;
+}
+
+/* ---- lookups ------------------------------------------------------------------------------ */
+
+struct kelp_subsection *kelp_memmap_subsection(const struct kelp_memmap *map, kelp_pfn_t pfn)
+{
+	if (pfn.number >= map->frames)
+		return NULL;
+	return kelp_memmap_record(map, kelp_subsection_number(map, pfn));
+}
+
+uint32_t kelp_pfn_state(const struct kelp_memmap *map, kelp_pfn_t pfn)
+{
+	const struct kelp_subsection *record = kelp_memmap_subsection(map, pfn);
+	uint32_t state = record ? kelp_shared_load(&record->state) : 0;
+
+	return state != 0 && kelp_memmap_is_hole(map, record, state, pfn) ? 0 : state;
+}
+
+enum kelp_status kelp_pfn_zone(const struct kelp_memmap *map, kelp_pfn_t pfn, kelp_zone_t *zone)
+{
+	uint32_t state = kelp_pfn_state(map, pfn);
+
+	if (!(state & KELP_SUBSECTION_VALID))
+		return KELP_ERR_NO_FRAME;
+	*zone = (kelp_zone_t)(state >> KELP_SUBSECTION_ZONE_SHIFT);
+	return KELP_OK;
+}
+
+bool kelp_pfn_hosts(const struct kelp_memmap *map, kelp_pfn_t pfn)
+{
+	uint64_t in = pfn.number & ((UINT64_C(1) << map->subsection_order) - 1u);
+
+	return kelp_pfn_valid(map, pfn) &&
+	       in < kelp_memmap_hosting(map, kelp_subsection_number(map, pfn));
+}
+
+/* ---- walks -------------------------------------------------------------------------------- */
+
+static bool matches(enum kelp_frames which, uint32_t state)
+{
+	const uint32_t both = KELP_SUBSECTION_ACTIVE | KELP_SUBSECTION_DEVICE;
+
+	switch (which) {
+	case KELP_FRAMES_VALID: return state & KELP_SUBSECTION_VALID;
+	case KELP_FRAMES_ACTIVE: return state & KELP_SUBSECTION_ACTIVE;
+	case KELP_FRAMES_ONLINE: return (state & both) == KELP_SUBSECTION_ACTIVE;
+	case KELP_FRAMES_DEVICE: return (state & both) == both;
+	case KELP_FRAMES_OFFLINE:
+		return (state & (both & ~KELP_SUBSECTION_DEVICE)) == 0 &&
+		       (state & KELP_SUBSECTION_VALID);
+	}
+	return false;
+}
+
+/* The first section at or after *number in which anything is valid. */
+static struct kelp_section *next_section(const struct kelp_memmap *map, uint64_t *number)
+{
+	uint64_t in = *number & ((UINT64_C(1) << map->directory_bits) - 1u);
+	uint64_t at = *number >> map->directory_bits;
+
+	for (;;) {
+		struct kelp_directory *directory;
+		uint32_t n;
+
+		if (!kelp_present_next(map->root_present, map->root_bits, at, &n))
+			return NULL;
+		if (n != at)
+			in = 0;
+		at = n;
+		directory = kelp_memmap_directory(map, at << map->directory_bits);
+		if (kelp_present_next(directory->present, map->directory_bits, in, &n)) {
+			*number = at << map->directory_bits | n;
+			return (struct kelp_section *)kelp_shared_load_word(
+				kelp_memmap_section_slot(map, directory, *number));
+		}
+		at++;
+		in = 0;
+	}
+}
+
+struct walk {
+	const struct kelp_memmap *map;
+	enum kelp_frames which;
+	kelp_pfn_t first, last;
+	bool found;
+};
+
+/* Adds the frames of one subsection from `from` on; false: the run has ended before its end. */
+static bool walk_subsection(struct walk *walk, const struct kelp_subsection *record,
+			    uint64_t subsection, uint64_t from)
+{
+	const struct kelp_memmap *map = walk->map;
+	uint64_t first = subsection << map->subsection_order;
+	uint64_t end = first + (UINT64_C(1) << map->subsection_order);
+	uint32_t state = kelp_shared_load(&record->state);
+
+	if (!matches(walk->which, state))
+		return !walk->found;
+	if (walk->found && first != walk->last.number + 1u)
+		return false;
+	if (first < from)
+		first = from;
+	if (!(state & KELP_SUBSECTION_PARTIAL)) {
+		if (!walk->found)
+			walk->first.number = first;
+		walk->found = true;
+		walk->last.number = end - 1u;
+		return true;
+	}
+	for (; first < end; first++) {
+		if (kelp_memmap_is_hole(map, record, state, (kelp_pfn_t){first})) {
+			if (walk->found)
+				return false;
+			continue;
+		}
+		if (!walk->found)
+			walk->first.number = first;
+		walk->found = true;
+		walk->last.number = first;
+	}
+	return true;
+}
+
+bool kelp_memmap_next(const struct kelp_memmap *map, enum kelp_frames which, kelp_pfn_t from,
+		      kelp_pfn_t *first, kelp_pfn_t *last)
+{
+	unsigned bits = kelp_memmap_record_bits(map);
+	struct walk walk = {.map = map, .which = which};
+	uint64_t subsection = kelp_subsection_number(map, from), number;
+	const struct kelp_section *section;
+
+	if (from.number >= map->frames)
+		return false;
+	for (number = subsection >> bits; (section = next_section(map, &number)); number++) {
+		uint64_t base = number << bits, in = 0;
+		uint32_t n;
+
+		if (subsection > base)
+			in = subsection - base;
+		while (kelp_present_next(section->present, bits, in, &n)) {
+			if (!walk_subsection(&walk, kelp_memmap_record_of(map, section, base + n),
+					     base + n, from.number))
+				goto out;
+			in = n + UINT64_C(1);
+		}
+		/* The run goes on only if it reaches the end of the section. */
+		if (walk.found &&
+		    (walk.last.number + 1u) >> map->subsection_order != (number + 1u) << bits)
+			break;
+	}
+out:
+	if (walk.found) {
+		*first = walk.first;
+		*last = walk.last;
+	}
+	return walk.found;
+}
+
+void kelp_memmap_cost(const struct kelp_memmap *map, struct kelp_memmap_cost *cost)
+{
+	uint64_t per_subsection = kelp_memmap_descriptors_size(map), total, mib;
+	kelp_pfn_t first = {0}, last;
+	size_t counters = 0;
+	struct kelp_holds_config holds = map->config.holds;
+
+	*cost = (struct kelp_memmap_cost){.map = map->map_bytes};
+	if (kelp_holds_size(&holds, &counters) == KELP_OK)
+		cost->counters = counters;
+	while (kelp_memmap_next(map, KELP_FRAMES_VALID, first, &first, &last)) {
+		cost->frames += last.number - first.number + 1u;
+		first.number = last.number + 1u;
+	}
+	first.number = 0;
+	while (kelp_memmap_next(map, KELP_FRAMES_VALID, first, &first, &last)) {
+		const struct kelp_subsection *record = kelp_memmap_subsection(map, first);
+
+		if (record && record->home)
+			cost->hosted += per_subsection;
+		else
+			cost->descriptors += per_subsection;
+		/* To the next subsection, as the run may go on in it. */
+		first.number = (kelp_subsection_number(map, first) + 1u) << map->subsection_order;
+	}
+	total = cost->map + cost->descriptors + cost->hosted + cost->counters;
+	mib = (cost->frames << map->page_shift) >> 20;
+	/* Bits of the quotient one by one: no 64-bit division here. */
+	for (unsigned bit = 63; mib > 0 && bit-- > 10;)
+		if (mib <= total >> (bit - 10u)) {
+			total -= mib << (bit - 10u);
+			cost->per_gib |= UINT64_C(1) << bit;
+		}
+}
+
+/* ---- holds -------------------------------------------------------------------------------- */
+
+#define BOTH (KELP_SUBSECTION_ACTIVE | KELP_SUBSECTION_DEVICE)
+
+/* INV-2.1: counted first, looked at second. */
+static inline enum kelp_status hold_page(struct kelp_memmap *map, uint32_t cpu, kelp_pfn_t pfn,
+					 uint32_t mask, uint32_t wanted, uintptr_t where,
+					 struct kelp_hold *hold)
+{
+	uint64_t subsection = kelp_subsection_number(map, pfn);
+	const struct kelp_subsection *record;
+
+	kelp_hold_enter_inline(&map->holds, cpu, (uint32_t)subsection & map->holds.bucket_mask, pfn,
+			       where, hold);
+	record = kelp_memmap_subsection(map, pfn);
+	if (KELP_LIKELY(record)) {
+		uint32_t state = kelp_shared_load(&record->state);
+
+		if (KELP_LIKELY((state & mask) == wanted) &&
+		    KELP_LIKELY(!kelp_memmap_is_hole(map, record, state, pfn))) {
+			uintptr_t page = kelp_shared_load_word(
+				(const uintptr_t *)(const void *)&record->pages);
+
+			pfn.number &= (UINT64_C(1) << map->subsection_order) - 1u;
+			hold->page = (void *)(page + (uintptr_t)pfn.number * map->descriptor_size);
+			return KELP_OK;
+		}
+	}
+	kelp_hold_leave_inline(&map->holds, cpu, hold);
+	hold->page = NULL;
+	return KELP_ERR_NO_FRAME;
+}
+
+enum kelp_status kelp_page_hold_online(struct kelp_memmap *map, uint32_t cpu, kelp_pfn_t pfn,
+				       struct kelp_hold *hold)
+{
+	return hold_page(map, cpu, pfn, BOTH, KELP_SUBSECTION_ACTIVE,
+			 (uintptr_t)__builtin_return_address(0), hold);
+}
+
+enum kelp_status kelp_page_hold_device(struct kelp_memmap *map, uint32_t cpu, kelp_pfn_t pfn,
+				       struct kelp_hold *hold)
+{
+	return hold_page(map, cpu, pfn, BOTH, BOTH, (uintptr_t)__builtin_return_address(0), hold);
+}
+
+enum kelp_status kelp_page_hold_any(struct kelp_memmap *map, uint32_t cpu, kelp_pfn_t pfn,
+				    struct kelp_hold *hold)
+{
+	return hold_page(map, cpu, pfn, KELP_SUBSECTION_ACTIVE, KELP_SUBSECTION_ACTIVE,
+			 (uintptr_t)__builtin_return_address(0), hold);
+}
+
+void kelp_page_release(struct kelp_memmap *map, uint32_t cpu, struct kelp_hold *hold)
+{
+	KELP_ASSERT_DEBUG(map->config.port, hold->page, "a hold is released that is none");
+	if (KELP_DEBUG)
+		hold->page = NULL;
+	kelp_hold_leave_inline(&map->holds, cpu, hold);
+}
+
+enum kelp_status kelp_subsection_hold(struct kelp_memmap *map, uint32_t cpu, enum kelp_frames which,
+				      kelp_pfn_t pfn, struct kelp_subsection_hold *s)
+{
+	uint64_t subsection = kelp_subsection_number(map, pfn);
+	const struct kelp_subsection *record;
+
+	if (which != KELP_FRAMES_ACTIVE && which != KELP_FRAMES_ONLINE &&
+	    which != KELP_FRAMES_DEVICE)
+		return KELP_ERR_ARGUMENT;
+	kelp_hold_enter_inline(&map->holds, cpu, (uint32_t)subsection & map->holds.bucket_mask, pfn,
+			       (uintptr_t)__builtin_return_address(0), &s->hold);
+	record = kelp_memmap_subsection(map, pfn);
+	s->state = record ? kelp_shared_load(&record->state) : 0;
+	if (!matches(which, s->state)) {
+		kelp_hold_leave_inline(&map->holds, cpu, &s->hold);
+		s->hold.page = NULL;
+		return KELP_ERR_NO_FRAME;
+	}
+	s->hold.page = (void *)kelp_shared_load_word(
+		(const uintptr_t *)(const void *)&record->pages);
+	s->first.number = subsection << map->subsection_order;
+	s->frames = UINT64_C(1) << map->subsection_order;
+	s->present = s->state & KELP_SUBSECTION_PARTIAL ? record->more.present : NULL;
+	return KELP_OK;
+}
