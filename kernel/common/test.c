@@ -255,6 +255,7 @@ struct test_result tests_run(const char *filter)
 		{mmu_tests, mmu_test_count},
 		{space_tests, space_test_count},
 		{smp_tests, smp_test_count},
+		{highmem_tests, highmem_test_count},
 		{device_tests, device_test_count},
 		{disk_tests, disk_test_count},
 	};

@@ -21,9 +21,9 @@ struct test {
 
 /* Each file of tests has one of these; test.c lists them. */
 extern const struct test mmu_tests[], space_tests[], smp_tests[], kernel_tests[];
-extern const struct test device_tests[], disk_tests[];
+extern const struct test highmem_tests[], device_tests[], disk_tests[];
 extern const unsigned mmu_test_count, space_test_count, smp_test_count, kernel_test_count;
-extern const unsigned device_test_count, disk_test_count;
+extern const unsigned highmem_test_count, device_test_count, disk_test_count;
 
 struct test_result {
 	unsigned passed, failed, skipped;
