@@ -67,6 +67,7 @@ $(eval $(call variant,tsan,$(CLANG),-O1 -fsanitize=thread,$(CHECKED)))
 $(eval $(call variant,m32,$(GCC),-O2 -m32,$(CHECKED)))
 $(eval $(call variant,fuzz,$(CLANG),-O1 -fsanitize=fuzzer-no-link $(SANITIZE_ADDRESS),$(CHECKED)))
 
+include mk/third-party.mk
 include sim/explore.mk
 include mk/tests.mk
 include mk/bench.mk

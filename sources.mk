@@ -30,6 +30,12 @@ SOURCES_core += src/trans.c
 SOURCES_core += src/hold.c
 SOURCES_core += src/memmap.c
 SOURCES_core += src/hotplug.c
+SOURCES_core += src/image.c
+SOURCES_core += src/snapshot.c
+SOURCES_core += src/snapshot_store.c
+SOURCES_core += src/snapshot_write.c
+SOURCES_core += src/snapshot_read.c
+SOURCES_core += src/snapshot_reach.c
 
 FORMATS += x86_64
 SOURCES_x86_64 += arch/x86_64/format.c

@@ -23,6 +23,8 @@ build lld                  tool ld.lld
 build llvm                 tool llvm-ar
 build llvm                 tool llvm-nm
 build llvm                 tool llvm-objdump
+build curl                 tool curl
+build xz-utils             tool xz
 build libc6-dev            try clang -include stdio.h -lpthread
 test  gcc                  tool gcc
 test  libcmocka-dev        try clang -include CMOCKA -lcmocka

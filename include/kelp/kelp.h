@@ -10,10 +10,12 @@
 #include <kelp/format.h>
 #include <kelp/hold.h>
 #include <kelp/hotplug.h>
+#include <kelp/image.h>
 #include <kelp/kmap.h>
 #include <kelp/memmap.h>
 #include <kelp/port.h>
 #include <kelp/slot.h>
+#include <kelp/snapshot.h>
 #include <kelp/space.h>
 #include <kelp/status.h>
 #include <kelp/trans.h>
