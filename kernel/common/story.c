@@ -3,6 +3,7 @@
 #include <story.h>
 
 #include <boot.h>
+#include <churn.h>
 #include <cpu.h>
 #include <frames.h>
 #include <port.h>
@@ -101,6 +102,38 @@ static bool tell_shootdowns(void)
 	return cpu_count == 1 ? count == 0 : count == ROUNDS;
 }
 
+static void report_leaves(const char *key, const struct kelp_directmap_statistics *s)
+{
+	char text[48];
+
+	for (unsigned level = 0; level < kernel_format.levels; level++) {
+		format_text(text, sizeof(text), "%s_leaves_level_%u", key, level);
+		report(text, s->leaves[level]);
+	}
+}
+
+/* Most of memory out of the direct map and back: as many leaves of each size as before. */
+#define STORY_CHURN_FRAMES 32768u
+
+static bool tell_churn(void)
+{
+	static struct churn c;
+
+	chapter("The direct map under churn");
+	churn(STORY_CHURN_FRAMES, &c);
+	churn_print(&c, "");
+	report("churn_frames", c.frames);
+	report_leaves("churn_before", &c.before);
+	report_leaves("churn_between", &c.between);
+	report_leaves("churn_after", &c.after);
+	if (c.frames) {
+		report("churn_out_ns", ticks_to_nanoseconds(c.ticks_out) / c.frames);
+		report("churn_back_ns", ticks_to_nanoseconds(c.ticks_back) / c.frames);
+	}
+	report("churn_shootdowns", c.shootdowns);
+	return c.failure == NULL;
+}
+
 /* One interrupt serves every CPU whose mail was there when it came. */
 static void report_interrupts(void)
 {
@@ -140,6 +173,7 @@ bool story(void)
 	held &= tell_memory();
 	held &= tell_tables();
 	held &= tell_shootdowns();
+	held &= tell_churn();
 	held &= tell_tests();
 	chapter(held ? "All held" : "NOT all held");
 	report("verdict", held);

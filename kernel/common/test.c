@@ -161,6 +161,50 @@ uint64_t test_random(uint64_t *state)
 	return *state;
 }
 
+/* ---- hammers ----------------------------------------------------------------------------- */
+
+static struct {
+	uint32_t stop;
+	uint32_t running;
+	void (*hammer)(unsigned index);
+	struct thread *thread[TEST_HAMMERS];
+	unsigned count;
+} hammers;
+
+static void run_hammer(void *argument)
+{
+	__atomic_fetch_add(&hammers.running, 1, __ATOMIC_RELAXED);
+	while (!__atomic_load_n(&hammers.stop, __ATOMIC_RELAXED))
+		hammers.hammer((unsigned)(uintptr_t)argument);
+}
+
+unsigned test_hammers_start(void (*hammer)(unsigned index))
+{
+	hammers.stop = 0;
+	hammers.running = 0;
+	hammers.count = 0;
+	hammers.hammer = hammer;
+	for (unsigned i = 0; i < cpu_count && hammers.count < TEST_HAMMERS; i++) {
+		if (i == this_cpu()->index || !cpus[i]->online)
+			continue;
+		hammers.thread[hammers.count] = thread_start(
+			"hammer", run_hammer, (void *)(uintptr_t)hammers.count, i);
+		if (hammers.thread[hammers.count])
+			hammers.count++;
+	}
+	CHECK(hammers.count > 0);
+	while (__atomic_load_n(&hammers.running, __ATOMIC_RELAXED) < hammers.count)
+		arch_relax();
+	return hammers.count;
+}
+
+void test_hammers_stop(void)
+{
+	__atomic_store_n(&hammers.stop, 1, __ATOMIC_RELEASE);
+	while (hammers.count)
+		thread_join(hammers.thread[--hammers.count]);
+}
+
 /* ---- the runner -------------------------------------------------------------------------- */
 
 /* Frames that are free, or in the tables of the kernel's space: constant over a test. */
@@ -255,6 +299,8 @@ struct test_result tests_run(const char *filter)
 		{mmu_tests, mmu_test_count},
 		{space_tests, space_test_count},
 		{smp_tests, smp_test_count},
+		{reach_tests, reach_test_count},
+		{kmap_tests, kmap_test_count},
 		{highmem_tests, highmem_test_count},
 		{device_tests, device_test_count},
 		{disk_tests, disk_test_count},

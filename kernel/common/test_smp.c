@@ -15,26 +15,17 @@
 
 /* Hosts have fewer processors than we emulate: each test lasts so long, not so many rounds. */
 #define TEST_MICROSECONDS 250000u
-#define HAMMERS_MAX 7u
+#define HAMMERS_MAX TEST_HAMMERS
 
 static struct {
-	uint32_t stop;
 	uint32_t published; /* rounds whose commit has returned */
-	uint32_t running;
 	uint64_t accesses, faults;
-	void (*hammer)(unsigned index);
-	struct thread *thread[HAMMERS_MAX];
 	unsigned count;
 } shared;
 
 static kelp_attr_t closest(kelp_attr_t attributes)
 {
 	return kelp_format_closest(&kernel_format, attributes);
-}
-
-static bool stopped(void)
-{
-	return __atomic_load_n(&shared.stop, __ATOMIC_RELAXED);
 }
 
 static uint32_t published(void)
@@ -47,41 +38,17 @@ static void publish(uint32_t round)
 	__atomic_store_n(&shared.published, round, __ATOMIC_RELEASE);
 }
 
-static void run_hammer(void *argument)
-{
-	__atomic_fetch_add(&shared.running, 1, __ATOMIC_RELAXED);
-	while (!stopped())
-		shared.hammer((unsigned)(uintptr_t)argument);
-}
-
-/* Starts `hammer` in a loop on every other CPU, and waits until all are at it. */
 static void start_hammers(void (*hammer)(unsigned index))
 {
-	shared.stop = 0;
 	shared.published = 0;
-	shared.running = 0;
 	shared.accesses = 0;
 	shared.faults = 0;
-	shared.count = 0;
-	shared.hammer = hammer;
-	for (unsigned i = 0; i < cpu_count && shared.count < HAMMERS_MAX; i++) {
-		if (i == this_cpu()->index || !cpus[i]->online)
-			continue;
-		shared.thread[shared.count] = thread_start(
-			"hammer", run_hammer, (void *)(uintptr_t)shared.count, i);
-		if (shared.thread[shared.count])
-			shared.count++;
-	}
-	CHECK(shared.count > 0);
-	while (__atomic_load_n(&shared.running, __ATOMIC_RELAXED) < shared.count)
-		arch_relax();
+	shared.count = test_hammers_start(hammer);
 }
 
 static void stop_hammers(void)
 {
-	__atomic_store_n(&shared.stop, 1, __ATOMIC_RELEASE);
-	while (shared.count)
-		thread_join(shared.thread[--shared.count]);
+	test_hammers_stop();
 }
 
 static void count_access(enum probe_result result)

@@ -21,9 +21,11 @@ struct test {
 
 /* Each file of tests has one of these; test.c lists them. */
 extern const struct test mmu_tests[], space_tests[], smp_tests[], kernel_tests[];
-extern const struct test highmem_tests[], device_tests[], disk_tests[];
+extern const struct test reach_tests[], kmap_tests[], highmem_tests[];
+extern const struct test device_tests[], disk_tests[];
 extern const unsigned mmu_test_count, space_test_count, smp_test_count, kernel_test_count;
-extern const unsigned highmem_test_count, device_test_count, disk_test_count;
+extern const unsigned reach_test_count, kmap_test_count, highmem_test_count;
+extern const unsigned device_test_count, disk_test_count;
 
 struct test_result {
 	unsigned passed, failed, skipped;
@@ -83,6 +85,14 @@ enum probe_result test_fetch(kelp_vaddr_t va);
 
 /* kelp_space_query that must succeed. */
 struct kelp_mapping test_query(kelp_vaddr_t va);
+
+/*
+ * Calls `hammer` in a loop on every other CPU, and returns when all are at it: how many. Stop ends
+ * them and waits.
+ */
+#define TEST_HAMMERS 7u
+unsigned test_hammers_start(void (*hammer)(unsigned index));
+void test_hammers_stop(void);
 
 /* A number that is different for every seed, and evenly spread. */
 uint64_t test_random(uint64_t *state);
