@@ -264,7 +264,7 @@ static bool run_poke(unsigned count, char **word)
 }
 
 /* Uses a frame after it was given back: a fault with debug_pagealloc=on. */
-static void use_after_free(void)
+static __attribute__((noinline)) void use_after_free(void)
 {
 	kelp_paddr_t frame;
 

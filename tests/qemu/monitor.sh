@@ -1,17 +1,19 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# monitor.sh: types into Holdfast's monitor and reads what it says. TAP; build/qemu/monitor.log.
+# monitor.sh: types into Holdfast's monitor and reads what it says. TAP;
+# build/qemu/monitor/serial.log.
 # One machine for all of it: each command is typed when the one before has been answered.
 set -u
 
 cd "$(dirname "$0")/../.." || exit 2
 build=${KELP_BUILD:-build}
 elf=$build/holdfast/x86_64/holdfast.elf
-log=$build/qemu/monitor.log
-keys=$build/qemu/monitor.keys
+. tests/qemu/directory.sh
+own_directory "$build/qemu/monitor"
+log=$directory/serial.log
+keys=$directory/keys
 limit=60
-mkdir -p "$build/qemu"
 rm -f "$keys"
 mkfifo "$keys"
 
@@ -45,8 +47,8 @@ number=0 failed=0
 # check NAME KEYS PATTERN: typed as printf understands it; the answer must have the pattern.
 check() {
 	number=$((number + 1))
-	# What it says before the first key may be there already.
-	[ $number = 1 ] || seen=$(wc -c < "$log")
+	# Without keys: what has been said already.
+	[ -z "$2" ] || seen=$(wc -c < "$log")
 	# shellcheck disable=SC2059 # escapes are wanted
 	printf "$2" >&3
 	if answer "$3"; then
@@ -58,7 +60,7 @@ check() {
 	fi
 }
 
-echo 1..28
+echo 1..37
 check 'comes up' '' '^Type `help`'
 check 'help' 'help\r' '^  reboot '
 check 'mem' 'mem\r' '^pages: .* managed, .* free'
@@ -67,6 +69,15 @@ check 'map of one that is not' 'map 0x1000\r' 'level . .*nothing'
 check 'map of one that is no address' 'map 0x8000000000000000\r' 'no walk: '
 check 'tables of a range' 'tables 0xffffffff80200000 1m\r' 'r-x kernel global'
 check 'leaves' 'leaves\r' 'the tables of the boot .* writable and executable [1-9]'
+check 'the picture of the direct map' 'directmap\r' '^  000000000000  [kMG]+M+k*$'
+check 'its leaves' '' '^  leaves: [0-9]+ x 2 MiB [0-9]+ x 4 KiB; .* absent 0 frames'
+check 'its splits' '' '^  splits [1-9][0-9]*, restorations [0-9]+, refused [0-9]+, pinned ranges 1'
+check 'a part of it, and a hole' 'directmap 0x80000 1m\r' '^  000000080000  k+_+$'
+check 'a part it has no place for' 'directmap 0x7fffffffffffffff\r' 'has no place for that'
+check 'reach of RAM' 'reach 0x1000\r' '^  kmap_local, by one compare: [0-9a-f ]{47}$'
+check 'where it is mapped' '' '^  ffff800001000000 in the direct map, 2 MiB leaf, rw-'
+check 'reach of a device' 'reach 0xfee00\r' 'in the fixmap, 4 KiB leaf, rw-.* device$'
+check 'reach of what is no frame' 'reach 0x10000000000000\r' '^no frame: this CPU has'
 check 'cpus' 'cpus\r' '^    1   1  online '
 check 'flushes' 'flushes\r' '^shootdowns [0-9]+, '
 check 'peek' 'peek 0xffff800000001000 2\r' 'ffff800000001008: [0-9a-f]{16}$'
@@ -94,10 +105,10 @@ while kill -0 "$pid" 2> /dev/null && [ $tries -lt 200 ]; do
 	sleep 0.05
 done
 if ! kill -0 "$pid" 2> /dev/null && wait "$pid"; then
-	echo 'ok 28 - monitor: the machine is off'
+	echo 'ok 37 - monitor: the machine is off'
 	pid=
 else
-	echo 'not ok 28 - monitor: the machine is off'
+	echo 'not ok 37 - monitor: the machine is off'
 	failed=$((failed + 1))
 fi
 exec 3>&-

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# run-boots.sh [pattern]: boots Holdfast on many machines. TAP; logs in build/qemu/.
+# run-boots.sh [pattern]: boots Holdfast on many machines. TAP; logs in build/qemu/boots-x86_64/, or
+# beside it while another run has that.
 #
 # Each line of the table: name | seconds | boot.sh options | what it runs or must say.
 #   tests        all the kernel's tests
@@ -17,10 +18,10 @@ cd "$(dirname "$0")/../.." || exit 2
 build=${KELP_BUILD:-build}
 arch=${HOLDFAST_ARCH:-x86_64}
 elf=$build/holdfast/$arch/holdfast.elf
-logs=$build/qemu
-[ "$arch" = x86_64 ] || logs=$logs/$arch
 pattern=${1:-}
-mkdir -p "$logs"
+. tests/qemu/directory.sh
+own_directory "$build/qemu/boots-$arch"
+logs=$directory
 
 table_x86_64() {
 	sed '/^#/d;/^$/d' << 'T'
@@ -52,6 +53,14 @@ too little memory                  | 30 | --cpu max --memory 3M --cpus 1 | says 
 a page fault                       | 30 | --cpu max --memory 64M --append run=fault_page | says there is no translation
 a store to text                    | 30 | --cpu max --memory 64M --append run=fault_text | says the kernel's text
 a stack that overflows             | 30 | --cpu max --memory 64M --append run=fault_stack | says a guard page
+1 GiB leaves, 4 levels             | 90 | --cpu max,-la57 --memory 4G --cpus 4 | tests=reach:
+every frame, in random order       | 60 | --cpu qemu64 --memory 64M --cpus 2 --append churn=1000000 | tests=every
+debug_pagealloc, 4 levels, 4 CPUs  | 90 | --cpu qemu64 --memory 128M --cpus 4 --append debug_pagealloc=on | tests
+debug_pagealloc, 5 levels, 2 GiB   | 90 | --cpu max --memory 2G --cpus 2 --append debug_pagealloc=on | tests
+kmap=force, 4 levels               | 60 | --cpu qemu64 --memory 64M --cpus 2 --append kmap=force | tests
+kmap=force and debug_pagealloc     | 60 | --cpu max --memory 64M --cpus 1 --append kmap=force --append debug_pagealloc=on | tests
+a use after free                   | 30 | --cpu max --memory 64M --append debug_pagealloc=on --append run=fault_freed | says use_after_free
+a use after free, unnoticed        | 30 | --cpu max --memory 64M --append run=fault_freed | boots nothing happened
 T
 }
 
