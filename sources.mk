@@ -36,6 +36,8 @@ SOURCES_core += src/snapshot_store.c
 SOURCES_core += src/snapshot_write.c
 SOURCES_core += src/snapshot_read.c
 SOURCES_core += src/snapshot_reach.c
+SOURCES_core += src/digest.c
+SOURCES_core += src/kexec.c
 
 FORMATS += x86_64
 SOURCES_x86_64 += arch/x86_64/format.c

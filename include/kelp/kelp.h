@@ -11,6 +11,7 @@
 #include <kelp/hold.h>
 #include <kelp/hotplug.h>
 #include <kelp/image.h>
+#include <kelp/kexec.h>
 #include <kelp/kmap.h>
 #include <kelp/memmap.h>
 #include <kelp/port.h>
