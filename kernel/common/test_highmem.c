@@ -506,6 +506,109 @@ static void a_full_range_waits(void)
 	}
 }
 
+/* ---- entries of two words ---------------------------------------------------------------- */
+
+/*
+ * A CPU of 32 bits writes an entry of 64 while others walk and read it. Two frames whose addresses
+ * differ in both halves take turns at one address; half of the one with half of the other would
+ * lead to a third or a fourth frame, which are marked. (Seen to fail with loads of two halves.
+ * An emulator's two stores follow each other too closely for another CPU to get in between.)
+ */
+static kelp_paddr_t turn[2];
+static uint32_t turns_stop;
+static uint64_t walks;
+
+static bool is_taken(kelp_paddr_t address)
+{
+	for (unsigned i = 0; i < block_count; i++)
+		if (address - blocks[i].address < PAGE_SIZE << blocks[i].order)
+			return true;
+	return false;
+}
+
+/* Two neighbours that we have taken, and those 4 GiB higher. */
+static bool find_four(kelp_paddr_t *first)
+{
+	for (unsigned i = 0; i < block_count; i++) {
+		*first = blocks[i].address;
+		if (blocks[i].order && *first < 4u * GIB && is_taken(*first + 4u * GIB) &&
+		    is_taken(*first + PAGE_SIZE + 4u * GIB))
+			return true;
+	}
+	return false;
+}
+
+static void walk_all_the_time(void *argument)
+{
+	(void)argument;
+	while (!__atomic_load_n(&turns_stop, __ATOMIC_ACQUIRE)) {
+		uint64_t value = 0;
+		kelp_paddr_t pa = 0;
+		unsigned long section;
+
+		/* Nothing cached: the CPU walks. */
+		kelp_slot_invalidate(&kernel_space, TEST_BASE, TEST_BASE);
+		if (test_load(TEST_BASE, &value) != PROBE_OK || (value != 1 && value != 2))
+			test_fail(__FILE__, __LINE__, "the CPU walked half an entry");
+		section = vm_read_begin();
+		if (kelp_space_translate(&kernel_space, TEST_BASE, &pa) != KELP_OK ||
+		    (pa != turn[0] && pa != turn[1]))
+			test_fail(__FILE__, __LINE__, "a lookup read half an entry");
+		vm_read_end(section);
+		__atomic_fetch_add(&walks, 1, __ATOMIC_RELAXED);
+	}
+}
+
+static void take_turns(void)
+{
+	kelp_attr_t rw = kelp_format_closest(&kernel_format, KELP_ATTR_READ | KELP_ATTR_WRITE);
+	struct thread *thread[CPUS_MAX] = {NULL};
+	uint64_t start, turns = 0;
+	struct kelp_slot slot;
+
+	REQUIRE(test_map(TEST_BASE, turn[0], PAGE_SIZE, rw, 0) == KELP_OK);
+	REQUIRE(kelp_slot_find(&kernel_space, TEST_BASE, &slot) == KELP_OK);
+	for (unsigned i = 0; i < cpu_count && i < CONTENDERS; i++)
+		if (cpus[i] != this_cpu() && cpus[i]->online)
+			thread[i] = thread_start("walk", walk_all_the_time, NULL, i);
+	/* As a slot: nobody is told, and there are as many turns as can be. */
+	start = time_microseconds();
+	while (time_left(start))
+		for (unsigned i = 0; i < 100; i++, turns++)
+			CHECK(kelp_slot_set(&slot, turn[turns % 2u], rw) == KELP_OK);
+	__atomic_store_n(&turns_stop, 1, __ATOMIC_RELEASE);
+	for (unsigned i = 0; i < cpu_count; i++)
+		if (thread[i])
+			thread_join(thread[i]);
+	kprintf("# %llu turns, %llu walks\n", (unsigned long long)turns, (unsigned long long)walks);
+	CHECK(turns > 0 && walks > 0);
+	CHECK(test_unmap(TEST_BASE, PAGE_SIZE, KELP_STRICT) == KELP_OK);
+}
+
+static void entries_change_whole(void)
+{
+	kelp_paddr_t first;
+
+	if (!take_high(0, &first))
+		return;
+	/* Stacks come from what is left, as low memory is. */
+	(void)take_all(FRAME_DIRECT < 4u * GIB ? FRAME_DIRECT : 4u * GIB, FRAME_ANYWHERE);
+	turns_stop = 0;
+	walks = 0;
+	if (find_four(&first)) {
+		turn[0] = first;
+		turn[1] = first + PAGE_SIZE + 4u * GIB;
+		test_put(turn[0], 1);
+		test_put(turn[1], 2);
+		test_put(first + PAGE_SIZE, 3);
+		test_put(first + 4u * GIB, 4);
+		take_turns();
+	} else {
+		test_skip("there is no high memory on both sides of 4 GiB");
+	}
+	give_blocks();
+}
+
 /* ---- the copy window --------------------------------------------------------------------- */
 
 static void the_copy_window_reaches_it(void)
@@ -534,6 +637,7 @@ const struct test highmem_tests[] = {
 	{"highmem: local maps in interrupts", local_maps_in_interrupts, 2},
 	{"highmem: global maps wrap", global_maps_wrap, 0},
 	{"highmem: a full range waits", a_full_range_waits, 0},
+	{"highmem: entries change whole", entries_change_whole, 2},
 	{"highmem: the copy window reaches it", the_copy_window_reaches_it, 0},
 };
 const unsigned highmem_test_count = ARRAY_COUNT(highmem_tests);
