@@ -302,6 +302,8 @@ static void hold_over_switches(void *argument)
 			cpu = this_cpu()->index;
 			thread_yield();
 		}
+		/* Whoever wakes it, and wherever there is nothing else to do: it comes back here. */
+		thread_sleep(50u * (me + 1u));
 		for (unsigned i = HELD; i-- > 0;) {
 			for (unsigned j = 0; j <= i; j++)
 				if (*word[j] != 1000u * me + j)
