@@ -46,6 +46,9 @@ struct bench_case {
 
 extern const struct bench_case bench_space_cases[];
 extern const size_t bench_space_count;
+/* These are measured once, not per format. */
+extern const struct bench_case bench_exist_cases[];
+extern const size_t bench_exist_count;
 extern const struct bench_case bench_reach_cases[];
 extern const size_t bench_reach_count;
 
@@ -61,6 +64,9 @@ enum kelp_status bench_empty_unmap(struct kelp_flush *flush, kelp_vaddr_t va, ui
 				   uint32_t flags);
 enum kelp_status bench_empty_translate(const struct kelp_space *space, kelp_vaddr_t va,
 				       kelp_paddr_t *pa);
+enum kelp_status bench_empty_hold(struct kelp_memmap *map, uint32_t cpu, kelp_pfn_t pfn,
+				  struct kelp_hold *hold);
+void bench_empty_release(struct kelp_memmap *map, uint32_t cpu, struct kelp_hold *hold);
 /* Keeps the compiler from leaving out the work that made `pointer`'s contents. */
 void bench_use(const void *pointer);
 

@@ -23,6 +23,18 @@ enum kelp_status bench_empty_translate(const struct kelp_space *space, kelp_vadd
 	return KELP_OK;
 }
 
+enum kelp_status bench_empty_hold(struct kelp_memmap *map, uint32_t cpu, kelp_pfn_t pfn,
+				  struct kelp_hold *hold)
+{
+	(void)map, (void)cpu, (void)pfn, (void)hold;
+	return KELP_OK;
+}
+
+void bench_empty_release(struct kelp_memmap *map, uint32_t cpu, struct kelp_hold *hold)
+{
+	(void)map, (void)cpu, (void)hold;
+}
+
 void bench_use(const void *pointer)
 {
 	(void)pointer;

@@ -16,6 +16,7 @@
 #define RUNS_MIN     9u
 #define RUNS_MAX     1001u
 #define ARENA_PAGES  4096u
+#define NO_FORMAT    "any" /* what floor 2's figures say instead of a format */
 
 static const char usage[] =
 	"Usage: kelp-bench [--runs N] [--format NAME] [--only NAME] [--json FILE]\n"
@@ -24,7 +25,7 @@ static const char usage[] =
 	"speed over the table bytes, or an empty call. Figures are medians.\n"
 	"\n"
 	"  --runs N       runs per figure, 9 to 1001 (15)\n"
-	"  --format NAME  x86_64, arm64 or riscv64 (all)\n"
+	"  --format NAME  x86_64, arm64, riscv64, or any: what has no format (all)\n"
 	"  --only NAME    one case, as in the table\n"
 	"  --json FILE    also write an array of\n"
 	"                 {name, format, unit, value, limit, limit_name}\n"
@@ -213,6 +214,45 @@ struct options {
 	const char *json;
 };
 
+/* Cases that belong together. */
+struct group {
+	const struct bench_case *cases;
+	const size_t *count;
+	bool any_format;
+};
+
+static const struct group groups[] = {
+	{bench_space_cases, &bench_space_count, false},
+	{bench_reach_cases, &bench_reach_count, false},
+};
+static const struct group any_format = {bench_exist_cases, &bench_exist_count, true};
+
+/* Returns how many figures were taken, beyond `done`. */
+static unsigned measure_group(struct bench *bench, const struct group *group,
+			      const struct target *target, const struct options *options,
+			      FILE *json, unsigned done)
+{
+	unsigned before = done;
+
+	for (size_t i = 0; i < *group->count; i++) {
+		const struct bench_case *item = &group->cases[i];
+		struct bench_sample sample;
+
+		if (options->only && strcmp(options->only, item->name) != 0)
+			continue;
+		bench_begin(bench, target);
+		if (group->any_format)
+			bench->format_name = NO_FORMAT;
+		sample = measure(bench, item, options->runs);
+		bench_end(bench);
+		print_row(bench, item, &sample);
+		if (json)
+			write_json(json, bench, item, &sample, done == 0);
+		done++;
+	}
+	return done - before;
+}
+
 static int usage_error(const char *what, const char *argument)
 {
 	fprintf(stderr, "kelp-bench: %s: %s\n%s", what, argument, usage);
@@ -268,26 +308,13 @@ int main(int argc, char **argv)
 	bench.order = random_order();
 	printf("%-18s %-8s %9s %-8s %9s  %-24s %7s\n", "case", "format", "median", "unit", "limit",
 	       "limit is", "ratio");
-	for (size_t t = 0; t < sizeof(targets) / sizeof(targets[0]); t++) {
-		if (options.format && strcmp(options.format, targets[t].name) != 0)
-			continue;
-		for (size_t i = 0; i < bench_space_count + bench_reach_count; i++) {
-			const struct bench_case *item =
-				i < bench_space_count ? &bench_space_cases[i]
-						      : &bench_reach_cases[i - bench_space_count];
-			struct bench_sample sample;
-
-			if (options.only && strcmp(options.only, item->name) != 0)
-				continue;
-			bench_begin(&bench, &targets[t]);
-			sample = measure(&bench, item, options.runs);
-			bench_end(&bench);
-			print_row(&bench, item, &sample);
-			if (json)
-				write_json(json, &bench, item, &sample, done == 0);
-			done++;
-		}
-	}
+	for (size_t t = 0; t < sizeof(targets) / sizeof(targets[0]); t++)
+		if (!options.format || strcmp(options.format, targets[t].name) == 0)
+			for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++)
+				done += measure_group(&bench, &groups[g], &targets[t], &options,
+						      json, done);
+	if (!options.format || strcmp(options.format, NO_FORMAT) == 0)
+		done += measure_group(&bench, &any_format, &targets[0], &options, json, done);
 	if (json) {
 		fputs(done ? "\n]\n" : "[]\n", json);
 		if (fclose(json) != 0) {
