@@ -69,7 +69,7 @@ enum kelp_status kelp_holds_init(struct kelp_holds *holds, const struct kelp_hol
 		return KELP_ERR_ARGUMENT;
 	*holds = (struct kelp_holds){
 		.counters = config->memory,
-		.cpu_shift = cpu_shift(config),
+		.cpu_size = (size_t)1 << cpu_shift(config),
 		.bucket_mask = buckets_of(config) - 1u,
 		.mode = (config->barrier || domain ? 0 : KELP_HOLDS_FENCE) |
 			(config->flags & KELP_HOLDS_SHARED ? KELP_HOLDS_ATOMIC : 0) |
@@ -155,13 +155,13 @@ void kelp_hold_leave_slowly(struct kelp_holds *holds, uint32_t cpu, struct kelp_
 void kelp_hold_enter(struct kelp_holds *holds, uint32_t cpu, uint32_t bucket, kelp_pfn_t pfn,
 		     struct kelp_hold *hold)
 {
-	kelp_hold_enter_inline(holds, cpu, bucket & holds->bucket_mask, pfn,
+	kelp_hold_enter_slowly(holds, cpu, bucket & holds->bucket_mask, pfn,
 			       (uintptr_t)__builtin_return_address(0), hold);
 }
 
 void kelp_hold_leave(struct kelp_holds *holds, uint32_t cpu, struct kelp_hold *hold)
 {
-	kelp_hold_leave_inline(holds, cpu, hold);
+	kelp_hold_leave_slowly(holds, cpu, hold);
 }
 
 /* ---- waiting ------------------------------------------------------------------------------ */

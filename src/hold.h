@@ -18,11 +18,6 @@ void kelp_hold_enter_slowly(struct kelp_holds *holds, uint32_t cpu, uint32_t buc
 			    kelp_pfn_t pfn, uintptr_t where, struct kelp_hold *hold);
 void kelp_hold_leave_slowly(struct kelp_holds *holds, uint32_t cpu, struct kelp_hold *hold);
 
-static inline unsigned char *kelp_hold_counters(const struct kelp_holds *holds, uint32_t cpu)
-{
-	return holds->counters + ((size_t)cpu << holds->cpu_shift);
-}
-
 /* The cookie: the offset of held[phase] of the bucket in a CPU's counters. */
 static inline uintptr_t kelp_hold_cookie(const struct kelp_holds *holds, uint32_t bucket)
 {
@@ -34,29 +29,24 @@ static inline uintptr_t kelp_hold_cookie(const struct kelp_holds *holds, uint32_
 static inline uint32_t *kelp_hold_counter(const struct kelp_holds *holds, uint32_t cpu,
 					  uintptr_t offset)
 {
-	return (uint32_t *)(void *)(kelp_hold_counters(holds, cpu) + offset);
+	return (uint32_t *)(void *)(holds->counters + cpu * holds->cpu_size + offset);
 }
 
-static inline void kelp_hold_enter_inline(struct kelp_holds *holds, uint32_t cpu, uint32_t bucket,
-					  kelp_pfn_t pfn, uintptr_t where, struct kelp_hold *hold)
+/* Where mode is 0. */
+static inline void kelp_hold_enter_fast(struct kelp_holds *holds, uint32_t cpu, uint32_t bucket,
+					struct kelp_hold *hold)
 {
-	if (__builtin_expect(holds->mode != 0, 0)) {
-		kelp_hold_enter_slowly(holds, cpu, bucket, pfn, where, hold);
-		return;
-	}
-	hold->cookie = kelp_hold_cookie(holds, bucket);
-	kelp_hw_local_add(kelp_hold_counter(holds, cpu, hold->cookie), 1);
+	uintptr_t cookie = kelp_hold_cookie(holds, bucket);
+
+	hold->cookie = cookie;
+	kelp_hw_local_add(kelp_hold_counter(holds, cpu, cookie), 1);
 	/* The remover's barrier hook makes a full fence of this. */
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-static inline void kelp_hold_leave_inline(struct kelp_holds *holds, uint32_t cpu,
-					  struct kelp_hold *hold)
+static inline void kelp_hold_leave_fast(struct kelp_holds *holds, uint32_t cpu,
+					const struct kelp_hold *hold)
 {
-	if (__builtin_expect(holds->mode != 0, 0)) {
-		kelp_hold_leave_slowly(holds, cpu, hold);
-		return;
-	}
 	kelp_hw_local_add(kelp_hold_counter(holds, cpu,
 					    hold->cookie + offsetof(struct kelp_hold_counters,
 								    released)), 1);

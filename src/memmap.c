@@ -20,16 +20,19 @@ static void copy_shifts(struct kelp_memmap *map, const struct kelp_memmap_config
 	if (section == 0)
 		section = config->physical_bits < 27u ? config->physical_bits : 27u;
 	map->page_shift = config->page_shift;
-	map->section_order = section - config->page_shift;
 	map->subsection_order =
 		(config->subsection_shift ? config->subsection_shift : 21u) - config->page_shift;
+	map->record_bits = section - config->page_shift - map->subsection_order;
 	sections = config->physical_bits - section;
 	map->directory_bits = sections / 2u;
 	map->root_bits = sections - map->directory_bits;
+	map->subsection_mask = (UINT32_C(1) << map->subsection_order) - 1u;
+	map->record_mask = (UINT32_C(1) << map->record_bits) - 1u;
+	map->directory_mask = (UINT32_C(1) << map->directory_bits) - 1u;
 	map->frames = UINT64_C(1) << (config->physical_bits - config->page_shift);
 	/* Pointers behind the bitmaps, aligned. */
 	map->sections_at = (uint32_t)(kelp_present_size(map->directory_bits) + 7u) & ~7u;
-	map->records_at = (uint32_t)(kelp_present_size(kelp_memmap_record_bits(map)) + 7u) & ~7u;
+	map->records_at = (uint32_t)(kelp_present_size(map->record_bits) + 7u) & ~7u;
 }
 
 static bool shifts_are_right(const struct kelp_memmap_config *config)
@@ -83,7 +86,7 @@ static size_t directory_size(const struct kelp_memmap *map)
 
 static size_t section_size(const struct kelp_memmap *map)
 {
-	return map->records_at + (sizeof(struct kelp_subsection) << kelp_memmap_record_bits(map));
+	return map->records_at + (sizeof(struct kelp_subsection) << map->record_bits);
 }
 
 enum kelp_status kelp_memmap_size(const struct kelp_memmap_config *config, size_t *size)
@@ -193,8 +196,8 @@ enum kelp_status kelp_memmap_reserve(struct kelp_memmap *map, uint64_t first, ui
 	uint64_t directory = UINT64_MAX;
 
 	reserve->first = NULL;
-	first >>= kelp_memmap_record_bits(map);
-	last >>= kelp_memmap_record_bits(map);
+	first >>= map->record_bits;
+	last >>= map->record_bits;
 	for (uint64_t section = first; section <= last; section++) {
 		bool missing = !kelp_memmap_directory(map, section);
 		bool ok = kelp_memmap_section(map, section) ||
@@ -271,27 +274,25 @@ void kelp_memmap_publish(struct kelp_memmap *map, struct kelp_memmap_reserve *re
 
 void kelp_memmap_enter(struct kelp_memmap *map, uint64_t subsection, uint32_t state)
 {
-	uint64_t number = subsection >> kelp_memmap_record_bits(map);
+	uint64_t number = subsection >> map->record_bits;
 	struct kelp_directory *directory = kelp_memmap_directory(map, number);
 	struct kelp_section *section = kelp_memmap_section(map, number);
-	uint32_t mask = (UINT32_C(1) << kelp_memmap_record_bits(map)) - 1u;
 	struct kelp_subsection *record = kelp_memmap_record_of(map, section, subsection);
 
 	kelp_shared_store(&record->state, state);
-	kelp_present_set(section->present, kelp_memmap_record_bits(map),
-			 (uint32_t)subsection & mask);
+	kelp_present_set(section->present, map->record_bits,
+			 (uint32_t)subsection & map->record_mask);
 	kelp_present_set(directory->present, map->directory_bits,
-			 (uint32_t)number & ((UINT32_C(1) << map->directory_bits) - 1u));
+			 (uint32_t)number & map->directory_mask);
 	kelp_present_set(map->root_present, map->root_bits,
 			 (uint32_t)(number >> map->directory_bits));
 }
 
 void kelp_memmap_leave(struct kelp_memmap *map, uint64_t subsection)
 {
-	uint64_t number = subsection >> kelp_memmap_record_bits(map);
+	uint64_t number = subsection >> map->record_bits;
 	struct kelp_directory *directory = kelp_memmap_directory(map, number);
 	struct kelp_section *section = kelp_memmap_section(map, number);
-	uint32_t mask = (UINT32_C(1) << kelp_memmap_record_bits(map)) - 1u;
 	struct kelp_subsection *record = kelp_memmap_record_of(map, section, subsection);
 	uint32_t any;
 
@@ -299,12 +300,12 @@ void kelp_memmap_leave(struct kelp_memmap *map, uint64_t subsection)
 	kelp_shared_store_word((uintptr_t *)(void *)&record->pages, 0);
 	record->home = 0;
 	__builtin_memset(&record->more, 0, sizeof(record->more));
-	kelp_present_clear(section->present, kelp_memmap_record_bits(map),
-			   (uint32_t)subsection & mask);
-	if (kelp_present_next(section->present, kelp_memmap_record_bits(map), 0, &any))
+	kelp_present_clear(section->present, map->record_bits,
+			   (uint32_t)subsection & map->record_mask);
+	if (kelp_present_next(section->present, map->record_bits, 0, &any))
 		return;
 	kelp_present_clear(directory->present, map->directory_bits,
-			   (uint32_t)number & ((UINT32_C(1) << map->directory_bits) - 1u));
+			   (uint32_t)number & map->directory_mask);
 	if (!kelp_present_next(directory->present, map->directory_bits, 0, &any))
 		kelp_present_clear(map->root_present, map->root_bits,
 				   (uint32_t)(number >> map->directory_bits));
@@ -446,7 +447,7 @@ static enum kelp_status add_early_part(struct kelp_memmap *map, uint64_t subsect
 	if (last > range->last.number)
 		last = range->last.number;
 	for (; first <= last; first++) {
-		uint32_t n = (uint32_t)first & ((UINT32_C(1) << map->subsection_order) - 1u);
+		uint32_t n = (uint32_t)first & map->subsection_mask;
 		uint32_t *word = &record->more.present[n / 32u];
 
 		if (*word & UINT32_C(1) << n % 32u)
@@ -680,7 +681,7 @@ static bool walk_subsection(struct walk *walk, const struct kelp_subsection *rec
 bool kelp_memmap_next(const struct kelp_memmap *map, enum kelp_frames which, kelp_pfn_t from,
 		      kelp_pfn_t *first, kelp_pfn_t *last)
 {
-	unsigned bits = kelp_memmap_record_bits(map);
+	unsigned bits = map->record_bits;
 	struct walk walk = {.map = map, .which = which};
 	uint64_t subsection = kelp_subsection_number(map, from), number;
 	const struct kelp_section *section;
@@ -751,32 +752,55 @@ void kelp_memmap_cost(const struct kelp_memmap *map, struct kelp_memmap_cost *co
 
 #define BOTH (KELP_SUBSECTION_ACTIVE | KELP_SUBSECTION_DEVICE)
 
-/* INV-2.1: counted first, looked at second. */
-static inline enum kelp_status hold_page(struct kelp_memmap *map, uint32_t cpu, kelp_pfn_t pfn,
-					 uint32_t mask, uint32_t wanted, uintptr_t where,
-					 struct kelp_hold *hold)
+/* The descriptor of a frame in that state; NULL: there is none. */
+static inline void *look(const struct kelp_memmap *map, kelp_pfn_t pfn, uint32_t mask,
+			 uint32_t wanted)
 {
-	uint64_t subsection = kelp_subsection_number(map, pfn);
-	const struct kelp_subsection *record;
+	const struct kelp_subsection *record = kelp_memmap_subsection(map, pfn);
+	uint32_t state;
+	uintptr_t page;
 
-	kelp_hold_enter_inline(&map->holds, cpu, (uint32_t)subsection & map->holds.bucket_mask, pfn,
-			       where, hold);
-	record = kelp_memmap_subsection(map, pfn);
-	if (KELP_LIKELY(record)) {
-		uint32_t state = kelp_shared_load(&record->state);
+	if (!KELP_LIKELY(record))
+		return NULL;
+	state = kelp_shared_load(&record->state);
+	if (!KELP_LIKELY((state & mask) == wanted) ||
+	    !KELP_LIKELY(!kelp_memmap_is_hole(map, record, state, pfn)))
+		return NULL;
+	page = kelp_shared_load_word((const uintptr_t *)(const void *)&record->pages);
+	return (void *)(page + ((uint32_t)pfn.number & map->subsection_mask) *
+				       map->descriptor_size);
+}
 
-		if (KELP_LIKELY((state & mask) == wanted) &&
-		    KELP_LIKELY(!kelp_memmap_is_hole(map, record, state, pfn))) {
-			uintptr_t page = kelp_shared_load_word(
-				(const uintptr_t *)(const void *)&record->pages);
+static uint32_t bucket_of(const struct kelp_memmap *map, kelp_pfn_t pfn)
+{
+	return (uint32_t)kelp_subsection_number(map, pfn) & map->holds.bucket_mask;
+}
 
-			pfn.number &= (UINT64_C(1) << map->subsection_order) - 1u;
-			hold->page = (void *)(page + (uintptr_t)pfn.number * map->descriptor_size);
-			return KELP_OK;
-		}
-	}
-	kelp_hold_leave_inline(&map->holds, cpu, hold);
-	hold->page = NULL;
+/* With a fence, an atomic addition, a record, or a domain of the embedder's. */
+__attribute__((noinline)) static enum kelp_status
+hold_page_slowly(struct kelp_memmap *map, uint32_t cpu, kelp_pfn_t pfn, uint32_t mask,
+		 uint32_t wanted, uintptr_t where, struct kelp_hold *hold)
+{
+	kelp_hold_enter_slowly(&map->holds, cpu, bucket_of(map, pfn), pfn, where, hold);
+	hold->page = look(map, pfn, mask, wanted);
+	if (hold->page)
+		return KELP_OK;
+	kelp_hold_leave_slowly(&map->holds, cpu, hold);
+	return KELP_ERR_NO_FRAME;
+}
+
+/* INV-2.1: counted first, looked at second. No call on the way, so no register is saved. */
+__attribute__((always_inline)) static inline enum kelp_status
+hold_page(struct kelp_memmap *map, uint32_t cpu, kelp_pfn_t pfn, uint32_t mask, uint32_t wanted,
+	  uintptr_t where, struct kelp_hold *hold)
+{
+	if (__builtin_expect(map->holds.mode != 0, 0))
+		return hold_page_slowly(map, cpu, pfn, mask, wanted, where, hold);
+	kelp_hold_enter_fast(&map->holds, cpu, bucket_of(map, pfn), hold);
+	hold->page = look(map, pfn, mask, wanted);
+	if (KELP_LIKELY(hold->page))
+		return KELP_OK;
+	kelp_hold_leave_fast(&map->holds, cpu, hold);
 	return KELP_ERR_NO_FRAME;
 }
 
@@ -805,30 +829,32 @@ void kelp_page_release(struct kelp_memmap *map, uint32_t cpu, struct kelp_hold *
 	KELP_ASSERT_DEBUG(map->config.port, hold->page, "a hold is released that is none");
 	if (KELP_DEBUG)
 		hold->page = NULL;
-	kelp_hold_leave_inline(&map->holds, cpu, hold);
+	if (__builtin_expect(map->holds.mode != 0, 0))
+		kelp_hold_leave_slowly(&map->holds, cpu, hold);
+	else
+		kelp_hold_leave_fast(&map->holds, cpu, hold);
 }
 
 enum kelp_status kelp_subsection_hold(struct kelp_memmap *map, uint32_t cpu, enum kelp_frames which,
 				      kelp_pfn_t pfn, struct kelp_subsection_hold *s)
 {
-	uint64_t subsection = kelp_subsection_number(map, pfn);
 	const struct kelp_subsection *record;
 
 	if (which != KELP_FRAMES_ACTIVE && which != KELP_FRAMES_ONLINE &&
 	    which != KELP_FRAMES_DEVICE)
 		return KELP_ERR_ARGUMENT;
-	kelp_hold_enter_inline(&map->holds, cpu, (uint32_t)subsection & map->holds.bucket_mask, pfn,
+	kelp_hold_enter_slowly(&map->holds, cpu, bucket_of(map, pfn), pfn,
 			       (uintptr_t)__builtin_return_address(0), &s->hold);
 	record = kelp_memmap_subsection(map, pfn);
 	s->state = record ? kelp_shared_load(&record->state) : 0;
 	if (!matches(which, s->state)) {
-		kelp_hold_leave_inline(&map->holds, cpu, &s->hold);
+		kelp_hold_leave_slowly(&map->holds, cpu, &s->hold);
 		s->hold.page = NULL;
 		return KELP_ERR_NO_FRAME;
 	}
 	s->hold.page = (void *)kelp_shared_load_word(
 		(const uintptr_t *)(const void *)&record->pages);
-	s->first.number = subsection << map->subsection_order;
+	s->first.number = pfn.number & ~(uint64_t)map->subsection_mask;
 	s->frames = UINT64_C(1) << map->subsection_order;
 	s->present = s->state & KELP_SUBSECTION_PARTIAL ? record->more.present : NULL;
 	return KELP_OK;

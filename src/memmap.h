@@ -30,11 +30,6 @@ static inline uint64_t kelp_subsection_number(const struct kelp_memmap *map, kel
 	return pfn.number >> map->subsection_order;
 }
 
-static inline uint32_t kelp_memmap_record_bits(const struct kelp_memmap *map)
-{
-	return map->section_order - map->subsection_order;
-}
-
 static inline void *kelp_memmap_at(const void *base, size_t offset)
 {
 	return (void *)(uintptr_t)((uintptr_t)base + offset);
@@ -50,7 +45,7 @@ static inline uintptr_t *kelp_memmap_section_slot(const struct kelp_memmap *map,
 						  uint64_t section)
 {
 	return (uintptr_t *)kelp_memmap_at(directory, map->sections_at) +
-	       (section & ((UINT64_C(1) << map->directory_bits) - 1u));
+	       ((uint32_t)section & map->directory_mask);
 }
 
 static inline struct kelp_directory *kelp_memmap_directory(const struct kelp_memmap *map,
@@ -76,7 +71,7 @@ static inline struct kelp_subsection *kelp_memmap_record_of(const struct kelp_me
 {
 	struct kelp_subsection *record = kelp_memmap_at(section, map->records_at);
 
-	return record + (subsection & ((UINT64_C(1) << kelp_memmap_record_bits(map)) - 1u));
+	return record + ((uint32_t)subsection & map->record_mask);
 }
 
 /* NULL: there is no section. The subsection is within the physical width. */
@@ -84,7 +79,7 @@ static inline struct kelp_subsection *kelp_memmap_record(const struct kelp_memma
 							 uint64_t subsection)
 {
 	struct kelp_section *section =
-		kelp_memmap_section(map, subsection >> kelp_memmap_record_bits(map));
+		kelp_memmap_section(map, subsection >> map->record_bits);
 
 	return section ? kelp_memmap_record_of(map, section, subsection) : NULL;
 }
@@ -93,7 +88,7 @@ static inline bool kelp_memmap_is_hole(const struct kelp_memmap *map,
 				       const struct kelp_subsection *record, uint32_t state,
 				       kelp_pfn_t pfn)
 {
-	uint32_t n = (uint32_t)pfn.number & ((UINT32_C(1) << map->subsection_order) - 1u);
+	uint32_t n = (uint32_t)pfn.number & map->subsection_mask;
 
 	return (state & KELP_SUBSECTION_PARTIAL) &&
 	       !(record->more.present[n / 32u] & (UINT32_C(1) << n % 32u));
@@ -103,7 +98,7 @@ static inline bool kelp_memmap_is_hole(const struct kelp_memmap *map,
 static inline struct kelp_subsection *kelp_memmap_known(const struct kelp_memmap *map,
 							uint64_t subsection)
 {
-	uint64_t section = subsection >> kelp_memmap_record_bits(map);
+	uint64_t section = subsection >> map->record_bits;
 	const struct kelp_directory *directory = kelp_memmap_directory(map, section);
 
 	return kelp_memmap_record_of(

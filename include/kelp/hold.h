@@ -109,7 +109,7 @@ struct kelp_holds_config {
 /* The caller provides the memory; the members are private. */
 struct kelp_holds {
 	unsigned char *counters;
-	uint32_t cpu_shift; /* log2 of the bytes of one CPU */
+	size_t cpu_size; /* bytes of one CPU */
 	uint32_t bucket_mask;
 	uint32_t mode; /* private flags; 0: the fastest way */
 	uint32_t cpus;

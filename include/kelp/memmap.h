@@ -135,10 +135,13 @@ struct kelp_memmap_cost {
 struct kelp_memmap {
 	struct kelp_directory **root;
 	uint64_t frames; /* the physical width, in frames */
-	uint32_t section_order;    /* log2 of frames */
 	uint32_t subsection_order; /* log2 of frames */
-	uint32_t directory_bits;
+	uint32_t record_bits;      /* log2 of the subsections of a section */
+	uint32_t directory_bits;   /* log2 of the sections of a directory */
 	uint32_t root_bits;
+	uint32_t subsection_mask; /* 2^x - 1 of the first three */
+	uint32_t record_mask;
+	uint32_t directory_mask;
 	uint32_t sections_at; /* offset in a directory of its sections */
 	uint32_t records_at;  /* offset in a section of its subsections */
 	size_t descriptor_size;
@@ -299,28 +302,25 @@ static inline void kelp_subsection_release(struct kelp_memmap *map, uint32_t cpu
 
 static inline void *kelp_pfn_to_page(const struct kelp_memmap *map, kelp_pfn_t pfn)
 {
-	uint64_t number = pfn.number;
-	const struct kelp_directory *directory;
-	struct kelp_section *const *sections;
-	const struct kelp_section *section;
+	/* Less than 2^32 subsections exist. */
+	uint32_t subsection = (uint32_t)(pfn.number >> map->subsection_order);
+	uint32_t section = subsection >> map->record_bits;
+	const unsigned char *at;
 	const struct kelp_subsection *record;
 	uintptr_t page;
 
 	if (map->array)
-		return (void *)(map->array + (uintptr_t)number * map->descriptor_size);
-	directory = __atomic_load_n(
-		&map->root[number >> (map->section_order + map->directory_bits)], __ATOMIC_ACQUIRE);
-	sections = (struct kelp_section *const *)(const void *)((const unsigned char *)directory +
-								map->sections_at);
-	section = __atomic_load_n(&sections[(number >> map->section_order) &
-					    ((UINT64_C(1) << map->directory_bits) - 1u)],
-				  __ATOMIC_ACQUIRE);
-	record = (const struct kelp_subsection *)(const void *)((const unsigned char *)section +
-								map->records_at);
-	record += (number & ((UINT64_C(1) << map->section_order) - 1u)) >> map->subsection_order;
+		return (void *)(map->array + (uintptr_t)pfn.number * map->descriptor_size);
+	at = (const unsigned char *)__atomic_load_n(&map->root[section >> map->directory_bits],
+						    __ATOMIC_ACQUIRE);
+	at += map->sections_at + (section & map->directory_mask) * sizeof(void *);
+	at = (const unsigned char *)__atomic_load_n(
+		(struct kelp_section *const *)(const void *)at, __ATOMIC_ACQUIRE);
+	record = (const struct kelp_subsection *)(const void *)(at + map->records_at);
+	record += subsection & map->record_mask;
 	page = (uintptr_t)__atomic_load_n(&record->pages, __ATOMIC_RELAXED);
-	number &= (UINT64_C(1) << map->subsection_order) - 1u;
-	return (void *)(page + (uintptr_t)number * map->descriptor_size);
+	return (void *)(page + ((uint32_t)pfn.number & map->subsection_mask) *
+				       map->descriptor_size);
 }
 
 static inline kelp_pfn_t kelp_page_to_pfn(const struct kelp_memmap *map, const void *page)

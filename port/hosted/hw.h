@@ -139,9 +139,16 @@ static inline void kelp_hw_local_add(uint32_t *counter, uint32_t n)
 #endif
 }
 
+/* x86: a locked instruction orders as MFENCE does and costs a third of it. */
 static inline void kelp_hw_fence(void)
 {
+#if defined(__x86_64__) && !defined(KELP_HW_SANITIZED)
+	__asm__ volatile("lock; orl $0, (%%rsp)" : : : "memory", "cc");
+#elif defined(__i386__) && !defined(KELP_HW_SANITIZED)
+	__asm__ volatile("lock; orl $0, (%%esp)" : : : "memory", "cc");
+#else
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
 }
 
 static inline void kelp_hw_relax(void)

@@ -308,7 +308,7 @@ uint64_t exist_hash(const struct exist *world)
 {
 	uint64_t hash = UINT64_C(0xcbf29ce484222325), blocks = 0;
 	const struct kelp_memmap *map = &world->map;
-	size_t counters = (size_t)world->config.holds.cpus << map->holds.cpu_shift;
+	size_t counters = world->config.holds.cpus * map->holds.cpu_size;
 
 	/* Counters of holds and their phases count what was done; they are no state. */
 	hash = mix(hash, (const unsigned char *)world->memory + counters,
