@@ -109,7 +109,7 @@ static inline kelp_pfn_t exist_pfn(uint64_t number)
 
 #define exist_panics(world, statement)                                                             \
 	(setjmp((world)->panic_jump) == 0                                                          \
-		 ? ((world)->panic_armed = true, (void)(statement), (world)->panic_armed = false,  \
+		 ? ((world)->panic_armed = true, (statement), (world)->panic_armed = false,        \
 		    false)                                                                         \
 		 : true)
 
