@@ -4,251 +4,279 @@
 
 #include <arch.h>
 #include <cpu.h>
-#include <lock.h>
+#include <holds.h>
+#include <memmap.h>
 #include <reach.h>
 #include <vm.h>
 
-enum frame_state {
-	FRAME_RESERVED, /* never given to the allocator, or inside a larger block */
-	FRAME_FREE,     /* first of a free block of `order` */
-	FRAME_TAKEN,    /* first of a taken block of `order` */
-	FRAME_CACHED,   /* a single page in the cache of some CPU */
-};
-
-/* One per frame of RAM. Links are descriptor numbers, so 4 bytes each reach 16 TiB. */
-struct frame {
-	uint32_t next;
-	uint32_t previous;
-	uint8_t state;
-	uint8_t order;
-	uint16_t reserved;
-};
-
-#define NONE UINT32_MAX
-
-/* A stretch of RAM without holes; its descriptors follow each other. */
-struct region {
-	uint64_t first_pfn;
-	uint64_t count;
-	uint32_t base; /* number of its first descriptor */
-};
-
 /* Low: in the direct map and within the reach of devices that know 32 bits. */
-enum { ZONE_LOW, ZONE_HIGH, ZONES };
-#define ZONE_LOW_LAST (FRAME_DIRECT < FRAME_BELOW_4G ? FRAME_DIRECT : FRAME_BELOW_4G)
+#define LOW_LAST (FRAME_DIRECT < FRAME_BELOW_4G ? FRAME_DIRECT : FRAME_BELOW_4G)
 
-static struct spinlock lock = SPINLOCK("frames");
-static struct frame *frames;
-static struct region regions[BOOT_RANGES];
-static unsigned region_count;
-static uint32_t free_list[ZONES][FRAME_ORDERS];
-static struct frame_stats stats;
-static kelp_paddr_t last_address; /* of all frames that are managed */
+/* Blocks up to this order lie in one subsection, which they pin; buddies beyond must be held. */
+#define SUBSECTION_ORDER (MEMMAP_SUBSECTION_SHIFT - PAGE_SHIFT)
 
-/* The region of a frame, by halving: regions are sorted. */
-static const struct region *region_of(uint64_t pfn)
+struct spinlock frames_lock = SPINLOCK("frames");
+struct frame_stats frames_counts;
+uint64_t frames_isolated;
+kelp_paddr_t frames_last_address;
+
+size_t frame_size = sizeof(struct frame);
+
+static struct frame *free_list[FRAME_ZONES][FRAME_ORDERS];
+
+static uint64_t number_of(const struct frame *frame)
 {
-	unsigned low = 0, high = region_count;
+	return kelp_page_to_pfn(&kernel_memmap, frame).number;
+}
 
-	while (low < high) {
-		unsigned middle = (low + high) / 2;
-		const struct region *region = &regions[middle];
+/* The descriptor of an address that a caller gave us; NULL: that is no RAM of ours. */
+static struct frame *frame_of(kelp_paddr_t address)
+{
+	kelp_pfn_t pfn = {address >> PAGE_SHIFT};
 
-		if (pfn < region->first_pfn)
-			high = middle;
-		else if (pfn - region->first_pfn >= region->count)
-			low = middle + 1;
-		else
-			return region;
+	return kelp_pfn_online(&kernel_memmap, pfn) ? frame_at(pfn.number) : NULL;
+}
+
+void frames_initialise(void *context, void *pages, kelp_pfn_t first, uint64_t frames,
+		       kelp_zone_t zone, bool device)
+{
+	(void)context, (void)first, (void)device;
+	for (uint64_t i = 0; i < frames; i++) {
+		struct frame *frame = frame_plus(pages, i);
+
+		frame->state = FRAME_NONE;
+		frame->zone = (uint8_t)zone;
+		frame->mark = FRAME_MARK;
 	}
-	return NULL;
 }
 
-static const struct region *region_of_number(uint32_t number)
+/* ---- the buddy system -------------------------------------------------------------------- */
+
+static uint64_t *count_of_blocks(const struct frame *frame, unsigned order)
 {
-	unsigned low = 0, high = region_count;
+	static uint64_t movable_blocks[FRAME_ORDERS];
 
-	while (high - low > 1) {
-		unsigned middle = (low + high) / 2;
+	return frame->zone == FRAME_ZONE_MOVABLE ? &movable_blocks[order]
+						 : &frames_counts.blocks[order];
+}
 
-		if (number < regions[middle].base)
-			high = middle;
-		else
-			low = middle;
+static void count_free(const struct frame *frame, unsigned order, bool more)
+{
+	uint64_t pages = UINT64_C(1) << order, blocks = 1;
+
+	if (!more) {
+		pages = -pages;
+		blocks = -blocks;
 	}
-	return &regions[low];
+	*count_of_blocks(frame, order) += blocks;
+	frames_counts.free += pages;
+	if (frame->zone == FRAME_ZONE_MOVABLE)
+		frames_counts.movable_free += pages;
+	if (frames_is_high(number_of(frame)))
+		frames_counts.high_free += pages;
 }
 
-static uint32_t number_of(const struct region *region, uint64_t pfn)
+void frames_push(struct frame *frame, unsigned order)
 {
-	return region->base + (uint32_t)(pfn - region->first_pfn);
+	struct frame **head = &free_list[frame->zone][order];
+
+	frame->next = *head;
+	frame->previous = NULL;
+	frame->state = FRAME_FREE;
+	frame->order = (uint8_t)order;
+	if (*head)
+		(*head)->previous = frame;
+	*head = frame;
+	count_free(frame, order, true);
 }
 
-static uint64_t pfn_of(uint32_t number)
+void frames_unlink(struct frame *frame)
 {
-	const struct region *region = region_of_number(number);
-
-	return region->first_pfn + (number - region->base);
-}
-
-static unsigned zone_of(uint64_t pfn)
-{
-	return pfn <= ZONE_LOW_LAST >> PAGE_SHIFT ? ZONE_LOW : ZONE_HIGH;
-}
-
-/* Beyond the direct map: kmap's. */
-static bool is_high_memory(uint64_t pfn)
-{
-	return pfn > FRAME_DIRECT >> PAGE_SHIFT;
-}
-
-static void push_free(uint64_t pfn, uint32_t number, unsigned order)
-{
-	uint32_t *head = &free_list[zone_of(pfn)][order];
-
-	frames[number] = (struct frame){*head, NONE, FRAME_FREE, (uint8_t)order, 0};
-	if (*head != NONE)
-		frames[*head].previous = number;
-	*head = number;
-	stats.blocks[order]++;
-	stats.free += UINT64_C(1) << order;
-	stats.high_free += is_high_memory(pfn) ? UINT64_C(1) << order : 0;
-}
-
-static void unlink_free(uint64_t pfn, uint32_t number)
-{
-	struct frame *frame = &frames[number];
-
-	if (frame->previous == NONE)
-		free_list[zone_of(pfn)][frame->order] = frame->next;
+	if (frame->previous)
+		frame->previous->next = frame->next;
 	else
-		frames[frame->previous].next = frame->next;
-	if (frame->next != NONE)
-		frames[frame->next].previous = frame->previous;
-	stats.blocks[frame->order]--;
-	stats.free -= UINT64_C(1) << frame->order;
-	stats.high_free -= is_high_memory(pfn) ? UINT64_C(1) << frame->order : 0;
-	frame->state = FRAME_RESERVED;
+		free_list[frame->zone][frame->order] = frame->next;
+	if (frame->next)
+		frame->next->previous = frame->previous;
+	count_free(frame, frame->order, false);
+	frame->state = FRAME_NONE;
 }
 
-/* Joins the block with its free buddies and lists the result. */
-static void free_block(uint64_t pfn, unsigned order)
+/* Takes the block's buddy out of the lists. False: it is not free, or no block of that size. */
+static bool take_buddy(uint64_t buddy, unsigned order, unsigned zone)
 {
-	const struct region *region = region_of(pfn);
+	kelp_paddr_t address = buddy << PAGE_SHIFT;
+	struct kelp_hold hold;
+	struct frame *frame;
+	bool joins;
 
-	for (; order + 1 < FRAME_ORDERS; order++) {
-		uint64_t buddy = pfn ^ UINT64_C(1) << order;
-		struct frame *frame;
-
-		if (buddy < region->first_pfn || buddy - region->first_pfn >= region->count ||
-		    zone_of(buddy) != zone_of(pfn))
-			break;
-		frame = &frames[number_of(region, buddy)];
-		if (frame->state != FRAME_FREE || frame->order != order)
-			break;
-		unlink_free(buddy, number_of(region, buddy));
-		frames[number_of(region, pfn)].state = FRAME_RESERVED;
-		pfn &= ~(UINT64_C(1) << order);
+	/* A buddy in the block's own subsection stays as long as the block is not in the lists. */
+	if (order < SUBSECTION_ORDER) {
+		if (!kelp_pfn_valid(&kernel_memmap, (kelp_pfn_t){buddy}))
+			return false;
+		frame = frame_at(buddy);
+	} else {
+		if (frame_hold_online(address, &hold) != KELP_OK)
+			return false;
+		frame = kelp_hold_page(&hold);
 	}
-	push_free(pfn, number_of(region, pfn), order);
+	joins = frame->state == FRAME_FREE && frame->order == order && frame->zone == zone;
+	if (joins)
+		frames_unlink(frame);
+	if (order >= SUBSECTION_ORDER)
+		frame_release(&hold);
+	return joins;
+}
+
+void frames_free_block(uint64_t number, unsigned order)
+{
+	struct frame *frame = frame_at(number);
+
+	if (frames_isolated && order > SUBSECTION_ORDER) {
+		frame->state = FRAME_NONE;
+		frames_free_block(number, order - 1u);
+		frames_free_block(number + (UINT64_C(1) << (order - 1u)), order - 1u);
+		return;
+	}
+	frame->flags &= (uint8_t)~FRAME_IS_MOVABLE;
+	if (frame->flags & FRAME_IN_ISOLATED) {
+		frame->state = FRAME_ISOLATED;
+		frame->order = (uint8_t)order;
+		frames_counts.isolated += UINT64_C(1) << order;
+		return;
+	}
+	for (; order + 1 < FRAME_ORDERS; order++) {
+		if (!take_buddy(number ^ UINT64_C(1) << order, order, frame->zone))
+			break;
+		frame->state = FRAME_NONE;
+		number &= ~(UINT64_C(1) << order);
+		frame = frame_at(number);
+	}
+	frames_push(frame, order);
 }
 
 /* A free block of at least `order` whose first 2^order pages end at or below `limit`. */
-static uint32_t find_free(unsigned zone, unsigned order, kelp_paddr_t limit)
+static struct frame *find_free(unsigned zone, unsigned order, kelp_paddr_t limit)
 {
 	for (unsigned larger = order; larger < FRAME_ORDERS; larger++) {
-		for (uint32_t at = free_list[zone][larger]; at != NONE; at = frames[at].next) {
-			uint64_t last = pfn_of(at) + (UINT64_C(1) << order) - 1u;
+		for (struct frame *at = free_list[zone][larger]; at; at = at->next) {
+			uint64_t last = number_of(at) + (UINT64_C(1) << order) - 1u;
 
 			if (last <= limit >> PAGE_SHIFT &&
 			    (last << PAGE_SHIFT | (PAGE_SIZE - 1u)) <= limit)
 				return at;
 		}
 	}
-	return NONE;
+	return NULL;
 }
 
-static bool take_block(unsigned order, kelp_paddr_t limit, kelp_paddr_t *address)
+/* A block from the first of the zones, from `zone` downwards, that has one. */
+static struct frame *take_block(unsigned zone, unsigned order, kelp_paddr_t limit,
+				const void *owner)
 {
-	uint32_t number = NONE;
+	struct frame *frame = NULL;
+	uint64_t number;
 	unsigned larger;
-	uint64_t pfn;
 
-	/* Low memory is kept for those who need it. */
-	if (limit > ZONE_LOW_LAST)
-		number = find_free(ZONE_HIGH, order, limit);
-	if (number == NONE)
-		number = find_free(ZONE_LOW, order, limit);
-	if (number == NONE) {
-		stats.failures++;
-		return false;
+	for (unsigned i = zone + 1u; i-- > 0 && !frame;)
+		frame = find_free(i, order, limit);
+	if (!frame) {
+		frames_counts.failures++;
+		return NULL;
 	}
-	pfn = pfn_of(number);
-	larger = frames[number].order;
-	unlink_free(pfn, number);
+	number = number_of(frame);
+	larger = frame->order;
+	frames_unlink(frame);
 	while (larger > order) {
 		larger--;
-		push_free(pfn + (UINT64_C(1) << larger), number + (UINT32_C(1) << larger), larger);
+		frames_push(frame_at(number + (UINT64_C(1) << larger)), larger);
 	}
-	frames[number] = (struct frame){NONE, NONE, FRAME_TAKEN, (uint8_t)order, 0};
-	stats.lowest = min_u64(stats.lowest, stats.free);
-	*address = pfn << PAGE_SHIFT;
-	return true;
+	frame->state = FRAME_TAKEN;
+	frame->order = (uint8_t)order;
+	frame->owner = owner;
+	frames_counts.lowest = min_u64(frames_counts.lowest, frames_counts.free);
+	return frame;
+}
+
+/* Low memory is kept for those who need it. */
+static unsigned best_zone(kelp_paddr_t limit)
+{
+	return limit > LOW_LAST ? FRAME_ZONE_HIGH : FRAME_ZONE_LOW;
+}
+
+static kelp_paddr_t address_of(const struct frame *frame)
+{
+	return number_of(frame) << PAGE_SHIFT;
 }
 
 static void give_block(unsigned order, kelp_paddr_t address, enum frame_state expected)
 {
-	const struct region *region = region_of(address >> PAGE_SHIFT);
-	struct frame *frame;
+	static const char *const what[FRAME_STATES] = {
+		[FRAME_NONE] = "inside another block", [FRAME_FREE] = "a free block",
+		[FRAME_TAKEN] = "a taken block",       [FRAME_CACHED] = "a cached page",
+		[FRAME_ISOLATED] = "an isolated block",
+	};
+	struct frame *frame = frame_of(address);
 
-	if (!region)
+	if (!frame)
 		panic("frames: 0x%llx was given back but is no RAM of ours",
 		      (unsigned long long)address);
-	frame = &frames[number_of(region, address >> PAGE_SHIFT)];
 	if (frame->state != expected || frame->order != order)
 		panic("frames: 0x%llx was given back with order %u, but is %s of order %u",
 		      (unsigned long long)address, order,
-		      frame->state == FRAME_TAKEN ? "a taken block"
-		      : frame->state == FRAME_FREE ? "a free block"
-		      : frame->state == FRAME_CACHED ? "a cached page" : "inside another block",
-		      frame->order);
-	free_block(address >> PAGE_SHIFT, order);
+		      frame->state < FRAME_STATES ? what[frame->state] : "garbage", frame->order);
+	frames_free_block(address >> PAGE_SHIFT, order);
 }
 
 /* ---- the cache of single pages ----------------------------------------------------------- */
 
-static struct frame *frame_of(kelp_paddr_t address)
-{
-	const struct region *region = region_of(address >> PAGE_SHIFT);
-
-	return region ? &frames[number_of(region, address >> PAGE_SHIFT)] : NULL;
-}
-
 static bool refill(struct frame_cache *cache)
 {
-	spin_lock(&lock);
+	spin_lock(&frames_lock);
 	while (cache->count < FRAME_CACHE / 2) {
-		kelp_paddr_t page;
+		struct frame *frame = take_block(best_zone(FRAME_ANYWHERE), 0, FRAME_ANYWHERE, NULL);
 
-		if (!take_block(0, FRAME_ANYWHERE, &page))
+		if (!frame)
 			break;
-		frame_of(page)->state = FRAME_CACHED;
-		cache->page[cache->count++] = page;
+		frame->state = FRAME_CACHED;
+		cache->page[cache->count++] = address_of(frame);
 	}
-	spin_unlock(&lock);
+	spin_unlock(&frames_lock);
 	cache->refills++;
 	return cache->count > 0;
 }
 
 static void drain(struct frame_cache *cache, unsigned keep)
 {
-	spin_lock(&lock);
+	spin_lock(&frames_lock);
 	while (cache->count > keep)
 		give_block(0, cache->page[--cache->count], FRAME_CACHED);
-	spin_unlock(&lock);
+	spin_unlock(&frames_lock);
 	cache->drains++;
 }
 
+/* Interrupts are off. */
+static bool take_cached(struct frame_cache *cache, const void *owner, kelp_paddr_t *address)
+{
+	while (cache->count || refill(cache)) {
+		struct frame *frame = frame_at(cache->page[--cache->count] >> PAGE_SHIFT);
+
+		*address = cache->page[cache->count];
+		if (frame->flags & FRAME_IN_ISOLATED) {
+			/* Its memory is going: nobody is given it any more. */
+			spin_lock(&frames_lock);
+			give_block(0, *address, FRAME_CACHED);
+			spin_unlock(&frames_lock);
+			continue;
+		}
+		frame->owner = owner;
+		frame->state = FRAME_TAKEN;
+		return true;
+	}
+	return false;
+}
+
+/* Interrupts are off. A free frame is absent from the direct map: a taken one is not. */
 static bool debug_take(unsigned order, kelp_paddr_t address)
 {
 	if (frames_debug)
@@ -256,37 +284,70 @@ static bool debug_take(unsigned order, kelp_paddr_t address)
 	return true;
 }
 
-bool frames_take(unsigned order, kelp_paddr_t limit, kelp_paddr_t *address)
+static bool take(unsigned order, kelp_paddr_t limit, const void *owner, kelp_paddr_t *address)
 {
 	unsigned long flags = arch_irq_save();
 	struct frame_cache *cache = &this_cpu()->frames;
 	bool done;
 
 	cache->takes++;
-	if (order == 0 && limit >= last_address) {
+	if (order == 0 && limit >= frames_last_address) {
 		if (cache->count)
 			cache->hits++;
-		done = cache->count || refill(cache);
-		if (done) {
-			*address = cache->page[--cache->count];
-			frame_of(*address)->state = FRAME_TAKEN;
-		}
+		done = take_cached(cache, owner, address);
 	} else {
-		spin_lock(&lock);
-		done = take_block(order, limit, address);
-		spin_unlock(&lock);
+		struct frame *frame;
+
+		spin_lock(&frames_lock);
+		frame = take_block(best_zone(limit), order, limit, owner);
+		spin_unlock(&frames_lock);
+		done = frame != NULL;
+		if (done)
+			*address = address_of(frame);
 	}
 	done = done && debug_take(order, *address);
 	arch_irq_restore(flags);
 	return done;
 }
 
+bool frames_take(unsigned order, kelp_paddr_t limit, kelp_paddr_t *address)
+{
+	return take(order, limit, __builtin_return_address(0), address);
+}
+
 bool frames_take_zeroed(unsigned order, kelp_paddr_t limit, kelp_paddr_t *address)
 {
-	if (!frames_take(order, limit, address))
+	if (!take(order, limit, __builtin_return_address(0), address))
 		return false;
 	frames_zero(*address, PAGE_SIZE << order);
 	return true;
+}
+
+bool frames_take_movable(const struct frame_owner *owner, uintptr_t cookie, kelp_paddr_t *address)
+{
+	unsigned long flags = arch_irq_save();
+	struct frame *frame;
+
+	spin_lock(&frames_lock);
+	frame = take_block(FRAME_ZONE_MOVABLE, 0, FRAME_ANYWHERE, owner);
+	if (frame) {
+		frame->cookie = cookie;
+		frame->flags |= FRAME_IS_MOVABLE;
+		*address = address_of(frame);
+	}
+	spin_unlock(&frames_lock);
+	this_cpu()->frames.takes++;
+	if (frame)
+		(void)debug_take(0, *address);
+	arch_irq_restore(flags);
+	return frame != NULL;
+}
+
+/* Pages that may have to be moved, or are on their way out, are not for caches. */
+static bool may_be_cached(const struct frame *frame)
+{
+	return frame && frame->state == FRAME_TAKEN && frame->order == 0 && frame->flags == 0 &&
+	       frame->zone != FRAME_ZONE_MOVABLE;
 }
 
 void frames_give(unsigned order, kelp_paddr_t address)
@@ -298,16 +359,16 @@ void frames_give(unsigned order, kelp_paddr_t address)
 	cache->gives++;
 	/* What is wrong about it is said below. */
 	if (frames_debug && frame && frame->state == FRAME_TAKEN && frame->order == order)
-		frames_debug_give(address, UINT64_C(1) << order, frames_number(address));
-	if (order == 0 && frame && frame->state == FRAME_TAKEN && frame->order == 0) {
+		frames_debug_give(address, UINT64_C(1) << order);
+	if (order == 0 && may_be_cached(frame)) {
 		if (cache->count == FRAME_CACHE)
 			drain(cache, FRAME_CACHE / 2);
 		frame->state = FRAME_CACHED;
 		cache->page[cache->count++] = address;
 	} else {
-		spin_lock(&lock);
+		spin_lock(&frames_lock);
 		give_block(order, address, FRAME_TAKEN);
-		spin_unlock(&lock);
+		spin_unlock(&frames_lock);
 	}
 	arch_irq_restore(flags);
 }
@@ -318,36 +379,6 @@ void frames_drain(void)
 
 	drain(&this_cpu()->frames, 0);
 	arch_irq_restore(flags);
-}
-
-uint32_t frames_number(kelp_paddr_t address)
-{
-	const struct region *region = region_of(address >> PAGE_SHIFT);
-
-	return region ? number_of(region, address >> PAGE_SHIFT) : NONE;
-}
-
-/* Of a block only the first frame's descriptor tells; the blocks that could hold it are few. */
-const char *frames_state_text(kelp_paddr_t address)
-{
-	uint64_t pfn = address >> PAGE_SHIFT;
-	const struct region *region = region_of(pfn);
-
-	if (!region)
-		return "not the page allocator's";
-	for (unsigned order = 0; order < FRAME_ORDERS; order++) {
-		uint64_t first = pfn & ~((UINT64_C(1) << order) - 1u);
-		const struct frame *frame;
-
-		if (first < region->first_pfn)
-			break;
-		frame = &frames[number_of(region, first)];
-		if (frame->state == FRAME_RESERVED || frame->order < order)
-			continue;
-		return frame->state == FRAME_FREE ? "free"
-		       : frame->state == FRAME_TAKEN ? "taken" : "free, in a CPU's cache";
-	}
-	return "unknown";
 }
 
 unsigned frames_order(uint64_t size)
@@ -361,15 +392,15 @@ unsigned frames_order(uint64_t size)
 
 bool frames_manages(kelp_paddr_t address)
 {
-	return region_of(address >> PAGE_SHIFT) != NULL;
+	return kelp_pfn_online(&kernel_memmap, (kelp_pfn_t){address >> PAGE_SHIFT});
 }
 
 void frames_stats(struct frame_stats *result)
 {
-	unsigned long flags = spin_lock_irqsave(&lock);
+	unsigned long flags = spin_lock_irqsave(&frames_lock);
 
-	*result = stats;
-	spin_unlock_irqrestore(&lock, flags);
+	*result = frames_counts;
+	spin_unlock_irqrestore(&frames_lock, flags);
 	/* Other CPUs' counters are read as they are: statistics, not accounts. */
 	for (unsigned i = 0; i < cpu_count; i++) {
 		const struct frame_cache *cache = &cpus[i]->frames;
@@ -385,68 +416,23 @@ void frames_stats(struct frame_stats *result)
 
 /* ---- start ------------------------------------------------------------------------------- */
 
-/* Lists [first, end), cut into the largest aligned blocks. */
-static void add_free(uint64_t first, uint64_t end)
-{
-	const struct region *region = region_of(first);
-	uint64_t start = first;
-
-	memset(&frames[number_of(region, first)], 0, (size_t)(end - first) * sizeof(struct frame));
-	while (first < end) {
-		unsigned order = 0;
-
-		while (order + 1 < FRAME_ORDERS && !(first & ((UINT64_C(2) << order) - 1u)) &&
-		       end - first >= UINT64_C(2) << order &&
-		       zone_of(first) == zone_of(first + (UINT64_C(2) << order) - 1u))
-			order++;
-		free_block(first, order);
-		stats.total += UINT64_C(1) << order;
-		stats.high += is_high_memory(first) ? UINT64_C(1) << order : 0;
-		first += UINT64_C(1) << order;
-	}
-	if (frames_debug)
-		frames_debug_free(start << PAGE_SHIFT, end - start);
-}
-
 void frames_init(const struct boot_info *info)
 {
-	uint64_t count = 0;
-	kelp_paddr_t table;
-
+	frame_size += frames_debug_init();
+	memmap_init(info);
 	for (unsigned i = 0; i < info->map.count; i++) {
 		const struct memory_range *range = &info->map.range[i];
+		kelp_paddr_t at = range->first, end = range->first + range->size, stop;
 
 		if (range->kind != MEMORY_RAM)
 			continue;
-		last_address = max_u64(last_address, range->first + range->size - 1u);
-		regions[region_count++] = (struct region){
-			.first_pfn = range->first >> PAGE_SHIFT,
-			.count = range->size >> PAGE_SHIFT,
-			.base = (uint32_t)count,
-		};
-		count += range->size >> PAGE_SHIFT;
-	}
-	if (count >= NONE)
-		panic("frames: this machine has more RAM than the 16 TiB we can number");
-	if (!early_frames_take(count * sizeof(struct frame), PAGE_SIZE, FRAME_DIRECT, &table))
-		panic("frames: no %llu KiB in one piece for the descriptors of all frames",
-		      (unsigned long long)(count * sizeof(struct frame) / KIB));
-	frames_debug_init((uint32_t)count);
-	frames = direct_pointer(table);
-	for (unsigned zone = 0; zone < ZONES; zone++)
-		for (unsigned order = 0; order < FRAME_ORDERS; order++)
-			free_list[zone][order] = NONE;
-
-	for (unsigned i = 0; i < region_count; i++) {
-		kelp_paddr_t at = regions[i].first_pfn << PAGE_SHIFT;
-		kelp_paddr_t end = at + (regions[i].count << PAGE_SHIFT), stop;
-
+		frames_last_address = max_u64(frames_last_address, end - 1u);
 		/* What the early allocator gave may come back page by page. */
-		for (uint64_t j = 0; j < regions[i].count; j++)
-			frames[regions[i].base + j] = (struct frame){.state = FRAME_TAKEN};
+		for (uint64_t number = at >> PAGE_SHIFT; number < end >> PAGE_SHIFT; number++)
+			frame_at(number)->state = FRAME_TAKEN;
 		for (; (at = early_frames_next_free(at, end, &stop)) < end; at = stop)
-			add_free(at >> PAGE_SHIFT, stop >> PAGE_SHIFT);
+			frames_add_free(at >> PAGE_SHIFT, stop >> PAGE_SHIFT);
 	}
 	early_frames_end();
-	stats.lowest = stats.free;
+	frames_counts.lowest = frames_counts.free;
 }

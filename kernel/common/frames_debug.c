@@ -21,29 +21,22 @@ bool frames_debug;
 
 /* Return addresses, as distances from IMAGE_BASE; 0: none. */
 #define TRACE 5u
+/* Behind the descriptor of each frame. */
 struct history {
 	uint32_t caller[TRACE];
 	uint16_t cpu;
 	uint16_t given; /* 1: somebody gave it back */
 	uint64_t tick;
 };
-static struct history *history;
-static uint32_t history_count;
-
-void frames_debug_init(uint32_t count)
+size_t frames_debug_init(void)
 {
-	kelp_paddr_t address;
-
 	frames_debug = command_line_has("debug_pagealloc=on", NULL, 0);
-	if (!frames_debug)
-		return;
-	if (!early_frames_take(count * (uint64_t)sizeof(struct history), PAGE_SIZE, FRAME_DIRECT,
-			       &address))
-		panic("debug_pagealloc: no %llu KiB for the history of all frames",
-		      (unsigned long long)(count * (uint64_t)sizeof(struct history) / KIB));
-	history = direct_pointer(address);
-	history_count = count;
-	frames_zero(address, count * (uint64_t)sizeof(struct history));
+	return frames_debug ? sizeof(struct history) : 0;
+}
+
+static struct history *history_of(uint64_t number)
+{
+	return (struct history *)(frame_at(number) + 1);
 }
 
 /* The part of a block that the direct map has a place for; false: none of it. */
@@ -90,7 +83,7 @@ static void change(bool give, kelp_paddr_t address, uint64_t frames)
 						  : kelp_status_text(status));
 }
 
-void frames_debug_give(kelp_paddr_t address, uint64_t frames, uint32_t number)
+void frames_debug_give(kelp_paddr_t address, uint64_t frames)
 {
 	struct history now = {.cpu = (uint16_t)this_cpu()->index, .given = 1, .tick = arch_ticks()};
 	uintptr_t caller[1 + TRACE] = {0};
@@ -99,8 +92,8 @@ void frames_debug_give(kelp_paddr_t address, uint64_t frames, uint32_t number)
 	/* The first is frames_give() itself. */
 	for (unsigned i = 1; i < callers; i++)
 		now.caller[i - 1u] = (uint32_t)(caller[i] - IMAGE_BASE);
-	for (uint64_t i = 0; i < frames && number + i < history_count; i++)
-		history[number + i] = now;
+	for (uint64_t i = 0; i < frames; i++)
+		*history_of((address >> PAGE_SHIFT) + i) = now;
 	change(true, address, frames);
 }
 
@@ -120,13 +113,13 @@ void frames_debug_free(kelp_paddr_t address, uint64_t frames)
 
 bool frames_explain_free(kelp_paddr_t address, char *text, size_t size)
 {
-	uint32_t number = frames_number(address);
-	const struct history *h = number < history_count ? &history[number] : NULL;
+	const struct history *h;
 	char symbol[SYMBOL_TEXT];
 	size_t length;
 
-	if (!frames_debug || !h)
+	if (!frames_debug || !frames_manages(address))
 		return false;
+	h = history_of(address >> PAGE_SHIFT);
 	if (!h->given) {
 		format_text(text, size, "the frame is free: nobody has taken it since the start\n");
 		return true;

@@ -6,6 +6,7 @@
 #include <cpu.h>
 #include <drivers/devices.h>
 #include <frames.h>
+#include <hotplug.h>
 #include <monitor.h>
 #include <port.h>
 #include <print.h>
@@ -102,6 +103,7 @@ static void main_thread(void)
 	unsigned online = cpus_start((unsigned)command_line_number("cpus=", CPUS_MAX));
 
 	kprintf("cpus: %u of %u online\n", online, cpu_count);
+	hotplug_init();
 	devices_init();
 	say_where_we_are();
 	if (command_line_has("story", NULL, 0))

@@ -6,8 +6,10 @@
 
 #include <drivers/block.h>
 #include <drivers/pci.h>
+#include <drivers/pmem.h>
 #include <drivers/random.h>
 #include <drivers/virtio.h>
+#include <drivers/virtio_mem.h>
 
 #include <print.h>
 
@@ -17,6 +19,8 @@ static const struct {
 } drivers[] = {
 	{VIRTIO_BLOCK, virtio_blk_probe},
 	{VIRTIO_ENTROPY, virtio_rng_probe},
+	{VIRTIO_MEMORY, virtio_mem_probe},
+	{VIRTIO_PMEM, virtio_pmem_probe},
 };
 
 void devices_init(void)
@@ -40,6 +44,8 @@ bool devices_stop(void)
 	struct block_device *disk;
 	bool stopped = true;
 
+	/* First of all: no memory comes or goes while the others stop. */
+	virtio_mem_stop();
 	for (unsigned i = 0; (disk = block_device(i)); i++) {
 		enum block_status status = block_stop(disk);
 
@@ -49,7 +55,7 @@ bool devices_stop(void)
 		stopped = false;
 	}
 	random_stop();
-	return stopped;
+	return pmem_stop() && stopped;
 }
 
 bool devices_restart(void)
@@ -59,6 +65,8 @@ bool devices_restart(void)
 
 	for (unsigned i = 0; (disk = block_device(i)); i++)
 		works &= block_restart(disk);
+	works &= pmem_restart();
+	works &= virtio_mem_restart();
 	if (random_restart())
 		return works;
 	kprintf("random: %s\n", random_source());

@@ -8,5 +8,7 @@
 /* Each takes the device into use, or says why not. */
 void virtio_blk_probe(struct pci_device *pci);
 void virtio_rng_probe(struct pci_device *pci);
+void virtio_mem_probe(struct pci_device *pci);
+void virtio_pmem_probe(struct pci_device *pci);
 
 #endif
