@@ -63,6 +63,13 @@ static bool report(struct search *s, const struct sim_walk *walk, enum sim_step 
 
 static bool search_level(struct search *s, const struct sim_walk *walk, uint64_t lo, uint64_t hi);
 
+/* An entry that was not valid became a pointer: is that a table's to invalidate? */
+static bool became_pointer(const struct search *s, uint32_t record)
+{
+	return record != SIM_NONE && s->sim->walker->faults_of_pointers &&
+	       s->sim->records[record].to_pointer;
+}
+
 /*
  * One value of the slot that `walk` reads next, alive over [from, to). `own`: the slot is the
  * address's own, not a neighbour's in a group.
@@ -104,6 +111,10 @@ static bool try_value(struct search *s, const struct sim_walk *before, uint64_t 
 		if (!stop)
 			stop = search_level(s, &walk, lo, next_hi);
 		s->published = published;
+	} else if (step == SIM_STEP_FAULT && walk.cacheable && became_pointer(s, record)) {
+		if (sim_walk_invalidated(s->sim, s->cpu, s->context->tag, false, walk.va,
+					 walk.shift, end) == SIM_FOREVER && !s->globals_only)
+			stop = report(s, &walk, step, true, false, lo);
 	} else if (step == SIM_STEP_FAULT && !walk.cacheable) {
 		/* Faults are not cached: only a walk that happens now can meet it. */
 		if (end == SIM_FOREVER && !s->globals_only)
@@ -137,17 +148,28 @@ static bool try_slot(struct search *s, const struct sim_walk *walk, const struct
 	struct sim *sim = s->sim;
 	const struct sim_slot *slot = page ? sim_slot_find(sim, page, pa) : NULL;
 	uint64_t from = slot ? slot->from : page ? page->born : 0;
+	bool registers = s->depth == 0 && sim_root_in_registers(sim);
 
+	/* A register has what memory had when it was loaded. */
+	if (registers)
+		from = sim_root_loaded(s->cpu, from);
 	if (try_value(s, walk, pa, sim_peek(sim, pa, sim->width), SIM_NONE, from, SIM_FOREVER,
 		      SIM_FOREVER, lo, hi, own))
 		return true;
 	for (uint32_t i = slot ? slot->records : SIM_NONE; i != SIM_NONE;
 	     i = sim->records[i].older) {
 		const struct sim_record *record = &sim->records[i];
-		uint64_t to = s->published > record->killed ? record->killed : record->to;
+		bool here = s->cpu == &sim->cpu[record->killer];
+		uint64_t to = s->published > record->killed ? record->killed
+			      : here			    ? record->to_here
+							    : record->to;
 
-		if (try_value(s, walk, pa, record->value, i, record->from, to, record->cut, lo, hi,
-			      own))
+		from = record->from;
+		if (registers) {
+			from = sim_root_loaded(s->cpu, from);
+			to = sim_root_loaded(s->cpu, record->killed);
+		}
+		if (try_value(s, walk, pa, record->value, i, from, to, record->cut, lo, hi, own))
 			return true;
 	}
 	return false;
@@ -204,15 +226,6 @@ static bool search_level(struct search *s, const struct sim_walk *walk, uint64_t
 	return false;
 }
 
-/* PAE: the root's entries are registers, loaded with CR3. */
-static bool search_pdpte(struct search *s, const struct sim_walk *walk, uint64_t lo)
-{
-	uint64_t pa = sim_walk_slot(walk, s->sim->width);
-
-	return try_value(s, walk, pa, s->cpu->pdpte[walk->index], SIM_NONE,
-			 s->cpu->pdpte_loaded, SIM_FOREVER, SIM_FOREVER, lo, SIM_FOREVER, true);
-}
-
 static bool search_context(struct search *s, uint64_t va)
 {
 	struct sim_walk walk;
@@ -234,11 +247,6 @@ static bool search_context(struct search *s, uint64_t va)
 		uint64_t end = s->context->active.end[i];
 
 		lo = s->context->active.start[i];
-		if (s->sim->config.arch == SIM_X86_PAE && !s->stale_root) {
-			if (search_pdpte(s, &walk, lo))
-				return true;
-			continue;
-		}
 		if (search_level(s, &walk, lo, end))
 			return true;
 	}

@@ -163,6 +163,12 @@ void sim_destroy(struct sim *sim)
 	free(sim);
 }
 
+bool sim_root_in_registers(const struct sim *sim)
+{
+	return sim->walker->root_in_registers &&
+	       sim->walker->root_in_registers(&sim->config.registers);
+}
+
 const struct sim_config *sim_config(const struct sim *sim)
 {
 	return &sim->config;
@@ -358,6 +364,21 @@ void sim_cpu_switch(struct sim *sim, unsigned number, unsigned half, uint64_t ro
 
 /* ---- stores that walkers do not see yet -------------------------------------------------- */
 
+/* The CPU's earlier stores are visible to its own walker from now on. */
+void sim_stores_seen_here(struct sim *sim, unsigned number)
+{
+	struct sim_cpu *cpu = &sim->cpu[number];
+
+	if (cpu->unseen_here < cpu->unseen_count)
+		sim->pointer_death = sim->now;
+	for (; cpu->unseen_here < cpu->unseen_count; cpu->unseen_here++) {
+		struct sim_record *record = &sim->records[cpu->unseen[cpu->unseen_here]];
+
+		if (record->live && record->to_here == SIM_FOREVER)
+			record->to_here = sim->now;
+	}
+}
+
 /* The CPU's earlier stores are visible to every walker from now on. */
 void sim_stores_seen(struct sim *sim, unsigned number)
 {
@@ -371,11 +392,14 @@ void sim_stores_seen(struct sim *sim, unsigned number)
 		if (!record->live || record->to != SIM_FOREVER)
 			continue;
 		record->to = sim->now;
+		if (record->to_here == SIM_FOREVER)
+			record->to_here = sim->now;
 		/* Seen by walkers at most until now, and not kept by any. */
 		if (!record->cacheable)
 			sim_record_release(sim, cpu->unseen[i]);
 	}
 	cpu->unseen_count = 0;
+	cpu->unseen_here = 0;
 }
 
 void sim_riscv_fence(struct sim *sim, unsigned cpu)

@@ -71,6 +71,7 @@ struct sim_record {
 	uint64_t value;
 	uint64_t from;
 	uint64_t to;     /* when no walker could read it any more; SIM_FOREVER: store not visible yet */
+	uint64_t to_here; /* the same for the walker of the CPU that replaced it */
 	uint64_t killed; /* the write that replaced it */
 	uint64_t cut;    /* no walk goes on through it after this: the table was freed */
 	uint64_t va;
@@ -81,6 +82,7 @@ struct sim_record {
 	uint8_t indexed; /* entered in the frame index: a leaf, or a pointer to a table */
 	uint8_t pointer;
 	uint8_t cacheable; /* hardware may have kept it */
+	uint8_t to_pointer; /* a table pointer replaced it */
 	uint8_t live;
 };
 
@@ -172,8 +174,7 @@ struct sim_cpu {
 	uint32_t asid;
 	bool device;
 	bool running[2];
-	uint64_t pdpte[4];       /* PAE: the root's entries */
-	uint64_t pdpte_loaded;
+	struct sim_times root_loads; /* where the root's entries live in registers */
 
 	struct sim_times all;        /* invalidations of everything that is not global */
 	struct sim_times all_global; /* of everything */
@@ -190,6 +191,7 @@ struct sim_cpu {
 	/* Stores that walkers may not see yet: records with to == SIM_FOREVER. */
 	uint32_t *unseen;
 	uint32_t unseen_count, unseen_room;
+	uint32_t unseen_here; /* of those, the CPU's own walker sees so many */
 	/* arm64: invalidations from here on were completed without an ISB yet. */
 	uint64_t unsynchronised;
 
@@ -256,6 +258,7 @@ struct sim {
 	struct sim_invalidation recent[SIM_RECENT];
 	uint32_t recent_next;
 	uint64_t pointer_death; /* when a table pointer was last replaced, or a CPU switched */
+	uint64_t root_change;   /* when an entry of a root was last written */
 	bool any_global; /* a global leaf was ever seen in a live table */
 	bool lazy_stores; /* stores become visible to walkers at a barrier only */
 
@@ -329,6 +332,8 @@ void sim_cpu_switch(struct sim *sim, unsigned cpu, unsigned half, uint64_t root,
 uint64_t sim_active_from(const struct sim_intervals *active, uint64_t t);
 struct sim_tag *sim_tag_of(struct sim_cpu *cpu, uint32_t asid);
 void sim_stores_seen(struct sim *sim, unsigned cpu);
+void sim_stores_seen_here(struct sim *sim, unsigned cpu);
+bool sim_root_in_registers(const struct sim *sim);
 
 /* invalidate.c */
 void sim_invalidate(struct sim *sim, unsigned cpu, const struct sim_invalidation *what);
@@ -337,6 +342,9 @@ uint64_t sim_leaf_invalidated(const struct sim *sim, const struct sim_cpu *cpu, 
 			      bool global, uint64_t va, unsigned shift);
 uint64_t sim_walk_invalidated(const struct sim *sim, const struct sim_cpu *cpu, uint32_t asid,
 			      bool global, uint64_t va, unsigned shift, uint64_t since);
+
+void sim_root_load(struct sim *sim, unsigned cpu);
+uint64_t sim_root_loaded(const struct sim_cpu *cpu, uint64_t since);
 
 /* cache.c: the members of the set */
 struct sim_member {

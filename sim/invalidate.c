@@ -373,6 +373,36 @@ uint64_t sim_walk_invalidated(const struct sim *sim, const struct sim_cpu *cpu, 
 	return first;
 }
 
+/* ---- a root in registers ------------------------------------------------------------------- */
+
+/* The CPU loads the entries of its root. Only loads that find another value than the one before
+ * matter: those after a root was written. */
+void sim_root_load(struct sim *sim, unsigned number)
+{
+	struct sim_times *loads = &sim->cpu[number].root_loads;
+	uint64_t last = loads->next ? loads->kept[(loads->next - 1u) % SIM_TIMES] : 0;
+
+	if (!sim_root_in_registers(sim))
+		return;
+	loads->latest = sim->now;
+	if (last == 0 || last <= sim->root_change)
+		loads->kept[loads->next++ % SIM_TIMES] = sim->now;
+}
+
+/*
+ * When the CPU first loaded what stood in memory at `since`, or what came after it; SIM_FOREVER:
+ * not yet. Of what is too long ago it is said that it was at once: nothing is accused in vain.
+ */
+uint64_t sim_root_loaded(const struct sim_cpu *cpu, uint64_t since)
+{
+	const struct sim_times *loads = &cpu->root_loads;
+	uint32_t oldest = loads->next > SIM_TIMES ? loads->next - SIM_TIMES : 0;
+
+	if (oldest > 0 && since < loads->kept[oldest % SIM_TIMES])
+		return since;
+	return times_first(loads, since);
+}
+
 /* ---- instructions ------------------------------------------------------------------------ */
 
 static struct sim_invalidation begin(struct sim *sim, unsigned cpu, enum sim_scope scope,
@@ -416,11 +446,7 @@ void sim_x86_write_cr3(struct sim *sim, unsigned number, uint64_t cr3)
 
 	root &= sim->config.arch == SIM_X86_PAE ? ~UINT64_C(31) : ~UINT64_C(4095);
 	sim_cpu_switch(sim, number, 0, root, pcid);
-	if (sim->config.arch == SIM_X86_PAE) {
-		for (unsigned i = 0; i < 4; i++)
-			cpu->pdpte[i] = sim_peek(sim, root + 8u * i, 8);
-		cpu->pdpte_loaded = sim->now;
-	}
+	sim_root_load(sim, number);
 	if (pcide && (cr3 & SIM_X86_CR3_NOFLUSH))
 		return;
 	what = begin(sim, number, pcide ? SIM_SCOPE_TAG : SIM_SCOPE_ALL, "MOV CR3");
@@ -462,7 +488,8 @@ void sim_x86_invpcid(struct sim *sim, unsigned cpu, unsigned type, unsigned pcid
 	sim_invalidate(sim, cpu, &what);
 }
 
-/* SDM 4.10.4.1, MOV to CR4 that changes PGE: everything, globals and all PCIDs included. */
+/* SDM 4.10.4.1, MOV to CR4 that changes PGE: everything, globals and all PCIDs included; 4.4.1:
+ * with PAE paging it loads the PDPTEs too. */
 void sim_x86_set_pge(struct sim *sim, unsigned cpu, bool pge)
 {
 	struct sim_invalidation what;
@@ -475,6 +502,7 @@ void sim_x86_set_pge(struct sim *sim, unsigned cpu, bool pge)
 	what.tables = what.globals = true;
 	note(sim, &what);
 	sim_invalidate(sim, cpu, &what);
+	sim_root_load(sim, cpu);
 }
 
 void sim_arm64_write_ttbr(struct sim *sim, unsigned cpu, unsigned half, uint64_t root,
@@ -633,7 +661,8 @@ void sim_riscv_sfence_vma(struct sim *sim, unsigned cpu, bool has_va, uint64_t v
 {
 	struct sim_invalidation what = fence_vma(sim, cpu, has_va, va, asid, "SFENCE.VMA");
 
-	sim_stores_seen(sim, cpu);
+	/* It orders for its own hart; before others are asked for theirs, a FENCE is due. */
+	sim_stores_seen_here(sim, cpu);
 	sim_invalidate(sim, cpu, &what);
 }
 
@@ -648,7 +677,7 @@ void sim_riscv_sinval_vma(struct sim *sim, unsigned cpu, bool has_va, uint64_t v
 void sim_riscv_sfence_w_inval(struct sim *sim, unsigned cpu)
 {
 	barrier(sim, cpu, 'W');
-	sim_stores_seen(sim, cpu);
+	sim_stores_seen_here(sim, cpu);
 }
 
 void sim_riscv_sfence_inval_ir(struct sim *sim, unsigned cpu)
@@ -662,6 +691,7 @@ void sim_riscv_sfence_inval_ir(struct sim *sim, unsigned cpu)
 void sim_fake_write_root(struct sim *sim, unsigned cpu, uint64_t root, unsigned asid)
 {
 	sim_cpu_switch(sim, cpu, 0, root, asid);
+	sim_root_load(sim, cpu);
 }
 
 static void everything(struct sim *sim, unsigned agent, const char *name)
@@ -674,20 +704,26 @@ static void everything(struct sim *sim, unsigned agent, const char *name)
 	sim_invalidate(sim, agent, &what);
 }
 
-static void one_page(struct sim *sim, unsigned agent, uint64_t va, const char *name)
+static void one_page(struct sim *sim, unsigned agent, uint64_t va, bool tables, const char *name)
 {
 	struct sim_invalidation what = begin(sim, agent, SIM_SCOPE_PAGE, name);
 
 	what.va = va;
 	what.asid = SIM_ANY_TAG;
-	what.tables = what.globals = true;
+	what.globals = true;
+	what.tables = tables;
 	note(sim, &what);
 	sim_invalidate(sim, agent, &what);
 }
 
 void sim_fake_invalidate_page(struct sim *sim, unsigned cpu, uint64_t va)
 {
-	one_page(sim, cpu, va, "INVALIDATE page");
+	one_page(sim, cpu, va, true, "INVALIDATE page");
+}
+
+void sim_fake_invalidate_leaf(struct sim *sim, unsigned cpu, uint64_t va)
+{
+	one_page(sim, cpu, va, false, "INVALIDATE leaf");
 }
 
 void sim_fake_invalidate_all(struct sim *sim, unsigned cpu)
@@ -703,7 +739,7 @@ void sim_device_attach(struct sim *sim, unsigned device, unsigned half, uint64_t
 
 void sim_device_invalidate_page(struct sim *sim, unsigned device, uint64_t va)
 {
-	one_page(sim, sim->config.cpus + device, va, "device INVALIDATE page");
+	one_page(sim, sim->config.cpus + device, va, true, "device INVALIDATE page");
 }
 
 void sim_device_invalidate_all(struct sim *sim, unsigned device)

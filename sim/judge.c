@@ -135,6 +135,36 @@ static bool fault_is_benign(const struct judgement *j, const struct sim_member *
 	       found == SIM_FAULT_ACCESS_FLAG;
 }
 
+/* The rights that a translation gives, as far as hardware does not change them by itself. */
+static unsigned lasting_rights(const struct sim_walk *walk)
+{
+	return walk->rights & ~(unsigned)SIM_RIGHT_DIRTY_MODIFIER;
+}
+
+/* Does a translation that is held differ from the tables in more than accessed and dirty? */
+static bool judge_settled(void *context, const struct sim_member *member)
+{
+	struct judgement *j = context;
+	const struct sim_walk *held = member->walk, *walk = j->walk;
+	bool stays = false;
+
+	/* What another root left here is no part of these tables. */
+	if (is_current(j, member) || member->stale_root || member->foreign_tag)
+		return false;
+	if (member->step == SIM_STEP_FAULT || j->fault != SIM_FAULT_NONE)
+		stays = member->step == SIM_STEP_FAULT && j->fault != SIM_FAULT_NONE;
+	else
+		stays = held->pa == walk->pa && held->type == walk->type &&
+			held->shift == walk->shift && held->group == walk->group &&
+			held->global == walk->global && held->key == walk->key &&
+			lasting_rights(held) == lasting_rights(walk);
+	if (stays)
+		return false;
+	condemn(j, member, (enum sim_fault)(member->step == SIM_STEP_FAULT ? held->fault : 0),
+		SIM_OK);
+	return true;
+}
+
 static bool judge_member(void *context, const struct sim_member *member)
 {
 	struct judgement *j = context;
@@ -200,7 +230,7 @@ static bool nothing_stale(const struct sim *sim, const struct sim_cpu *cpu,
 				return false;
 		}
 	}
-	if (j->walk->group || sim->config.arch == SIM_X86_PAE)
+	if (j->walk->group || sim_root_in_registers(sim))
 		return false;
 	for (unsigned i = 0; i < j->depth; i++) {
 		const struct sim_block *block = sim_block_find(sim, j->slots[i]);
@@ -489,6 +519,29 @@ void sim_expect(struct sim *sim, unsigned number, uint64_t va, enum sim_access a
 		return;
 	}
 	sim_cache_members(sim, number, va, false, judge_member, &j);
+}
+
+void sim_expect_settled(struct sim *sim, uint64_t va)
+{
+	for (unsigned number = 0; number < sim->agents && sim->verdict.error == SIM_OK; number++) {
+		struct sim_cpu *cpu = &sim->cpu[number];
+		uint64_t slots[SIM_WALK_DEPTH] = {0}, values[SIM_WALK_DEPTH];
+		struct sim_walk walk;
+		unsigned depth;
+		struct judgement j = {
+			.sim = sim, .cpu = number, .walk = &walk, .slots = slots,
+			.values = values,
+		};
+
+		if (sim->walker->start(&cpu->registers, va, &walk) != SIM_FAULT_NONE ||
+		    !cpu->running[walk.half])
+			continue;
+		sim->steps++;
+		j.fault = sim_walk_now(sim, cpu, va, &walk, slots, values, &depth);
+		j.depth = depth;
+		if (!nothing_stale(sim, cpu, &j))
+			sim_cache_members(sim, number, va, false, judge_settled, &j);
+	}
 }
 
 int sim_watch(struct sim *sim, uint64_t va, enum sim_access access, enum sim_privilege privilege,

@@ -119,10 +119,13 @@ void sim_kelp_invalidate_begin(void)
 	current.pages = 0;
 	if (current.fault == SIM_KELP_SKIP_BARRIER)
 		return;
-	if (arch() == SIM_ARM64)
+	if (arch() == SIM_ARM64) {
 		sim_arm64_dsb(current.sim, current.cpu);
-	else if (arch() == SIM_RISCV && cpu()->registers.svinval)
-		sim_riscv_sfence_w_inval(current.sim, current.cpu);
+	} else if (arch() == SIM_RISCV) {
+		sim_riscv_fence(current.sim, current.cpu);
+		if (cpu()->registers.svinval)
+			sim_riscv_sfence_w_inval(current.sim, current.cpu);
+	}
 }
 
 void sim_kelp_invalidate_end(void)
@@ -262,7 +265,10 @@ void sim_kelp_invalidate_page(const struct kelp_space *space, kelp_vaddr_t va, u
 		break;
 	case SIM_FAKE:
 		for (uint64_t i = 0; i < UINT64_C(1) << shift; i += 4096) {
-			sim_fake_invalidate_page(current.sim, current.cpu, va + i);
+			if (flags & KELP_FLUSH_TABLES)
+				sim_fake_invalidate_page(current.sim, current.cpu, va + i);
+			else
+				sim_fake_invalidate_leaf(current.sim, current.cpu, va + i);
 			if (shift >= 20)
 				i = (i | 0xfffff) + 1u - 4096u; /* one per leaf, not per page */
 		}
@@ -290,6 +296,9 @@ void sim_kelp_invalidate_all(const struct kelp_space *space, uint32_t flags)
 		riscv_fence(false, 0, every ? SIM_RISCV_ALL_ASIDS : space->asid);
 		break;
 	case SIM_FAKE:
+		/* First the root: what a register still had could be cached again. */
+		if (flags & KELP_FLUSH_ROOT && cpu()->running[0])
+			sim_fake_write_root(current.sim, current.cpu, cpu()->root[0], cpu()->asid);
 		sim_fake_invalidate_all(current.sim, current.cpu);
 		break;
 	}
@@ -515,6 +524,7 @@ bool sim_kelp_config(struct sim_config *config, const struct kelp_format *format
 		r->svvptc = !format->caches_invalid;
 		r->fake_hierarchical = format->features & KELP_FAKE_HIERARCHICAL;
 		r->fake_high_half = format->va_first[0] >> 63;
+		r->fake_root_in_registers = format->root_in_registers;
 		break;
 	}
 	return true;

@@ -139,6 +139,11 @@ static void drop(struct sim *sim, uint32_t index)
 	sim->records_live--;
 }
 
+static bool is_root(const struct sim *sim, uint64_t va, unsigned level)
+{
+	return level + 1u == sim->walker->levels(&sim->config.registers, va >> 63 & 1u);
+}
+
 /*
  * The slot had the value `old` and gets another: if hardware may have cached anything of `old`, it
  * becomes history. `visible`: no walker reads the old value from now on; else not before the
@@ -155,6 +160,7 @@ void sim_record_kill(struct sim *sim, struct sim_page *page, uint64_t pa, uint64
 		.value = old,
 		.from = slot->from,
 		.to = visible ? sim->now : SIM_FOREVER,
+		.to_here = visible ? sim->now : SIM_FOREVER,
 		.killed = sim->now,
 		.cut = SIM_FOREVER,
 		.level = role->level,
@@ -162,12 +168,14 @@ void sim_record_kill(struct sim *sim, struct sim_page *page, uint64_t pa, uint64
 		.older = slot->records,
 	};
 	struct sim_walk walk;
+	bool in_register;
 
 	record.va = sim_canonical(sim, role->va + ((uint64_t)index << sim->walker->span(
 							   &sim->config.registers, role->level)));
+	in_register = sim_root_in_registers(sim) && is_root(sim, record.va, role->level);
 	sim_look(sim, record.va, role->level, old, &walk);
 	record.cacheable = walk.cacheable;
-	if (walk.cacheable || !visible) {
+	if (walk.cacheable || !visible || in_register) {
 		uint32_t added = sim_record_add(sim, &record);
 
 		slot->records = added;
@@ -187,6 +195,8 @@ void sim_record_kill(struct sim *sim, struct sim_page *page, uint64_t pa, uint64
 			writer->unseen[writer->unseen_count++] = added;
 		}
 	}
+	if (in_register)
+		sim->root_change = sim->now;
 	slot->from = sim->now;
 	slot->writer = (uint16_t)cpu;
 }
@@ -231,8 +241,15 @@ static bool dead(struct sim *sim, const struct sim_record *record, uint64_t flus
 {
 	if (record->to == SIM_FOREVER)
 		return false;
-	if (record->to <= flushed)
+	/* A register keeps it through an invalidation. */
+	if (sim_root_in_registers(sim) && is_root(sim, record->va, record->level)) {
+		for (unsigned cpu = 0; cpu < sim->agents; cpu++)
+			if (sim->cpu[cpu].context_count &&
+			    sim_root_loaded(&sim->cpu[cpu], record->killed) == SIM_FOREVER)
+				return false;
+	} else if (record->to <= flushed) {
 		return true;
+	}
 	for (unsigned cpu = 0; cpu < sim->agents; cpu++)
 		if (sim_record_held(sim, cpu, record))
 			return false;

@@ -85,6 +85,7 @@ struct sim_registers {
 	/* fake: also ha (A and D by hardware), svvptc (invalid entries are not cached) and
 	 * bbm_level, with the meanings they have above */
 	bool fake_high_half, fake_hierarchical;
+	bool fake_root_in_registers; /* as PAE's PDPTEs: loaded by sim_fake_write_root() */
 };
 
 /* What the embedder promises or wants judged besides what is always wrong. */
@@ -243,7 +244,15 @@ struct sim_result sim_translate(struct sim *sim, unsigned cpu, uint64_t va,
  */
 void sim_expect(struct sim *sim, unsigned cpu, uint64_t va, enum sim_access access,
 		enum sim_privilege privilege, uint64_t pa);
-/* The same, after every write to a live table, on every CPU, until removed. At most 64. */
+/*
+ * Judges an address on every CPU and device at a moment when all flushes are done: nothing may be
+ * held of it but what the tables say now. The same frame is not enough, it must be the same size,
+ * type, rights and globality; only accessed and dirty may differ. What is held in another size
+ * does no harm to an access, and is still a multi-hit for the TLB and a trap for the next change,
+ * whose flush looks at the tables.
+ */
+void sim_expect_settled(struct sim *sim, uint64_t va);
+/* sim_expect(), after every write to a live table, on every CPU, until removed. At most 64. */
 int sim_watch(struct sim *sim, uint64_t va, enum sim_access access, enum sim_privilege privilege,
 	      uint64_t pa);
 void sim_unwatch(struct sim *sim, int watch);
@@ -307,6 +316,7 @@ void sim_riscv_fence(struct sim *sim, unsigned cpu);
 
 void sim_fake_write_root(struct sim *sim, unsigned cpu, uint64_t root, unsigned asid);
 void sim_fake_invalidate_page(struct sim *sim, unsigned cpu, uint64_t va);
+void sim_fake_invalidate_leaf(struct sim *sim, unsigned cpu, uint64_t va); /* no walk caches */
 void sim_fake_invalidate_all(struct sim *sim, unsigned cpu);
 
 /* Devices are numbered behind the CPUs: device 0 is agent sim_config()->cpus. A device walks the

@@ -141,6 +141,8 @@ static void live_write(struct sim *sim, unsigned cpu, struct sim_page *page, uin
 		switch (sim_look(sim, va, role.level, value, &walk)) {
 		case SIM_STEP_TABLE:
 			sim_table_register(sim, walk.table, role.level - 1u, va);
+			if (slot->records != SIM_NONE && sim->records[slot->records].killed == sim->now)
+				sim->records[slot->records].to_pointer = 1;
 			break;
 		case SIM_STEP_LEAF:
 			sim->any_global |= walk.global;

@@ -310,7 +310,9 @@ static void find_cause(struct cause *cause, struct sim_verdict *verdict)
 						 ? 0
 						 : cause->sim->records[member->record[i]].to;
 	}
-	cause->pointer = at + 1u < member->depth || member->pointer;
+	cause->pointer = at + 1u < member->depth || member->pointer ||
+			 (found && member->cached_fault && cause->record->to_pointer &&
+			  cause->sim->walker->faults_of_pointers);
 	cause->global = member->step == SIM_STEP_LEAF && member->walk->global && !cause->pointer;
 	cause->shift = cause->sim->walker->span(&cause->sim->config.registers, cause->level);
 }
@@ -321,6 +323,14 @@ static bool in_shared_range(const struct sim *sim, uint64_t va)
 		if (va >= sim->shared[i].first && va <= sim->shared[i].last)
 			return true;
 	return false;
+}
+
+/* The root's entries live in registers, and the one on the way was replaced in memory only. */
+static bool root_not_reloaded(const struct sim *sim, const struct sim_cpu *cpu,
+			      const struct sim_member *member)
+{
+	return sim_root_in_registers(sim) && member->depth && member->record[0] != SIM_NONE &&
+	       sim_root_loaded(cpu, sim->records[member->record[0]].killed) == SIM_FOREVER;
 }
 
 /* Names what let the member survive. Keeps verdict->error if it is set. */
@@ -334,10 +344,7 @@ void sim_diagnose(struct sim *sim, unsigned number, const struct sim_member *mem
 	if (cause.cpu->device) {
 		cause.error = SIM_DEVICE_NOT_TOLD;
 	} else if (!cause.record) {
-		if (sim->config.arch == SIM_X86_PAE && member->depth &&
-		    member->value[0] != sim_peek(sim, member->slot[0], 8))
-			cause.error = SIM_ROOT_NOT_RELOADED;
-		else if (in_shared_range(sim, member->walk->va))
+		if (in_shared_range(sim, member->walk->va))
 			cause.error = SIM_ROOT_NOT_PROPAGATED;
 		else if (member->foreign_tag || cause.global)
 			cause.error = SIM_GLOBAL_NOT_FLUSHED;
@@ -346,9 +353,13 @@ void sim_diagnose(struct sim *sim, unsigned number, const struct sim_member *mem
 		else
 			cause.error = SIM_ASID_REUSED;
 	} else {
-		if (cause.record->to == SIM_FOREVER)
+		bool here = cause.record->killer == number;
+
+		if ((here ? cause.record->to_here : cause.record->to) == SIM_FOREVER)
 			suspect(&cause, SIM_MISSING_BARRIER);
 		weigh_all(&cause);
+		if (root_not_reloaded(sim, cause.cpu, member))
+			cause.error = SIM_ROOT_NOT_RELOADED;
 		if (cause.error == SIM_OK && member->stale_root && !member->foreign_tag &&
 		    member->context->tag == cause.cpu->asid)
 			cause.error = SIM_ASID_REUSED;

@@ -48,6 +48,8 @@ struct sim_walk {
 struct sim_walker {
 	unsigned width; /* bytes of an entry */
 	bool caches_faults;
+	/* An invalid entry that became a table pointer is a table's to invalidate, not a leaf's. */
+	bool faults_of_pointers;
 	bool invalidate_reaches_superpage; /* one address invalidates the whole leaf around it */
 	/* Which half; the highest level; SIM_FAULT_ADDRESS. `root` is not set. */
 	enum sim_fault (*start)(const struct sim_registers *registers, uint64_t va,
@@ -67,6 +69,8 @@ struct sim_walker {
 	unsigned (*levels)(const struct sim_registers *registers, unsigned half);
 	/* log2 of the entries a group mark covers at a level; NULL: no groups. */
 	unsigned (*group)(const struct sim_registers *registers, unsigned level);
+	/* Does every CPU keep the root's entries in registers, loaded with the root? NULL: no. */
+	bool (*root_in_registers)(const struct sim_registers *registers);
 	/* Bytes of a table below the root. */
 	uint64_t (*table_size)(const struct sim_registers *registers);
 	/* Does replacing `old` by `new` in a live table demand a break? NULL: never. */

@@ -197,6 +197,11 @@ static bool needs_break(const struct sim_registers *r, unsigned level, uint64_t 
 	return before.pa != after.pa || before.type != after.type;
 }
 
+static bool root_in_registers(const struct sim_registers *r)
+{
+	return r->fake_root_in_registers;
+}
+
 static uint64_t hardware_bits(const struct sim_registers *r, unsigned level)
 {
 	return r->ha ? BIT(level_of[level].at[ACCESSED]) | BIT(level_of[level].at[DIRTY]) : 0;
@@ -205,6 +210,7 @@ static uint64_t hardware_bits(const struct sim_registers *r, unsigned level)
 const struct sim_walker sim_walker_fake = {
 	.width = 8,
 	.caches_faults = true,
+	.faults_of_pointers = true,
 	.invalidate_reaches_superpage = true,
 	.start = start,
 	.step = step,
@@ -215,6 +221,7 @@ const struct sim_walker sim_walker_fake = {
 	.levels = levels,
 	.group = group,
 	.table_size = table_size,
+	.root_in_registers = root_in_registers,
 	.needs_break = needs_break,
 	.hardware_bits = hardware_bits,
 };

@@ -171,6 +171,7 @@ static uint64_t hardware_bits(const struct sim_registers *r, unsigned level)
 const struct sim_walker sim_walker_riscv = {
 	.width = 8,
 	.caches_faults = true,
+	.faults_of_pointers = true,
 	.invalidate_reaches_superpage = true,
 	.start = start,
 	.step = step,

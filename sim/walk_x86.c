@@ -220,6 +220,13 @@ static inline unsigned entries(enum mode mode, unsigned level)
 	return mode == TWO ? 1024 : mode == PAE && level == 2 ? 4 : 512;
 }
 
+/* SDM 4.4.1: the PDPTEs. */
+static bool root_in_registers(const struct sim_registers *r)
+{
+	(void)r;
+	return true;
+}
+
 static uint64_t table_size(const struct sim_registers *r)
 {
 	(void)r;
@@ -232,7 +239,7 @@ static uint64_t hardware_bits(const struct sim_registers *r, unsigned level)
 	return BIT(5) | BIT(6);
 }
 
-#define WALKER(name, mode, bytes, depth)                                                           \
+#define WALKER(name, mode, bytes, depth, registers)                                                           \
 	static enum sim_fault name##_start(const struct sim_registers *r, uint64_t va,             \
 					   struct sim_walk *walk)                                  \
 	{                                                                                          \
@@ -281,8 +288,9 @@ static uint64_t hardware_bits(const struct sim_registers *r, unsigned level)
 		.levels = name##_levels,                                                           \
 		.table_size = table_size,                                                          \
 		.hardware_bits = hardware_bits,                                                    \
+		.root_in_registers = registers,                                                    \
 	}
 
-WALKER(x86_64, LONG, 8, 0);
-WALKER(x86_pae, PAE, 8, 3);
-WALKER(x86_two_level, TWO, 4, 2);
+WALKER(x86_64, LONG, 8, 0, NULL);
+WALKER(x86_pae, PAE, 8, 3, root_in_registers);
+WALKER(x86_two_level, TWO, 4, 2, NULL);

@@ -67,9 +67,29 @@ static void bad_remote_hart_not_fenced(struct toy *t)
 {
 	start(t, TOY_WRITE);
 	unmap(t);
+	sim_riscv_fence(t->sim, 0);
 	sim_riscv_sfence_vma(t->sim, 0, true, TOY_VA, ALL);
 	toy_read(t, 0, TOY_VA);
 	toy_read(t, 1, TOY_VA);
+}
+
+/* SFENCE.VMA orders for its own hart. The other's may come before the store does. */
+static void bad_remote_fence_without_data_fence(struct toy *t)
+{
+	start(t, TOY_WRITE);
+	unmap(t);
+	sim_riscv_sfence_vma(t->sim, 0, true, TOY_VA, ALL);
+	sim_riscv_sfence_vma(t->sim, 1, true, TOY_VA, ALL);
+	toy_read(t, 0, TOY_VA);
+	toy_read(t, 1, TOY_VA);
+}
+
+static void good_one_hart_without_data_fence(struct toy *t)
+{
+	start(t, TOY_WRITE);
+	unmap(t);
+	sim_riscv_sfence_vma(t->sim, 0, true, TOY_VA, ALL);
+	toy_read(t, 0, TOY_VA);
 }
 
 /* The other hart's SFENCE.VMA orders its own walks, not our store. */
@@ -102,6 +122,32 @@ static void bad_address_fence_for_a_table(struct toy *t)
 	toy_flush_page(t, 0, TOY_VA);
 	toy_flush_page(t, 0, TOY_VA2);
 	toy_read(t, 0, TOY_VA2);
+}
+
+/* An invalid entry that becomes a pointer: what is modified is no leaf. */
+static void bad_address_fence_for_a_new_table(struct toy *t)
+{
+	uint64_t table = toy_take(t);
+	uint64_t va = TOY_VA + (UINT64_C(2) << 20);
+
+	start(t, TOY_WRITE);
+	toy_write(t, 0, table, toy_leaf(t, 0, t->frame[1], TOY_WRITE));
+	toy_write(t, 0, toy_slot(t, va, 1), toy_table(t, table));
+	toy_flush_page(t, 0, va);
+	toy_read(t, 0, va);
+}
+
+static void good_full_fence_for_a_new_table(struct toy *t)
+{
+	uint64_t table = toy_take(t);
+	uint64_t va = TOY_VA + (UINT64_C(2) << 20);
+
+	start(t, TOY_WRITE);
+	toy_write(t, 0, table, toy_leaf(t, 0, t->frame[1], TOY_WRITE));
+	toy_write(t, 0, toy_slot(t, va, 1), toy_table(t, table));
+	toy_flush_all(t, 0);
+	toy_read(t, 0, va);
+	toy_read(t, 1, va);
 }
 
 static void good_full_fence_for_a_table(struct toy *t)
@@ -244,12 +290,18 @@ const struct toy_program toy_programs_riscv[] = {
 	P(SIM_OK, good_svvptc, svvptc, "Svvptc: no fence needed"),
 	P(SIM_MISSING_LOCAL_FLUSH, bad_no_fence_after_unmap, NULL, "unmapped, not fenced"),
 	P(SIM_MISSING_REMOTE_FLUSH, bad_remote_hart_not_fenced, NULL, "remote hart not fenced"),
+	P(SIM_MISSING_BARRIER, bad_remote_fence_without_data_fence, NULL,
+	  "every hart fenced, and no FENCE before the others were"),
+	P(SIM_OK, good_one_hart_without_data_fence, NULL, "a hart's own SFENCE.VMA is enough for it"),
 	P(SIM_MISSING_BARRIER, bad_remote_fence_before_store_is_visible, NULL,
 	  "remote hart fenced before the store was visible"),
 	P(SIM_OK, good_remote_fence, NULL, "FENCE, then SFENCE.VMA on every hart"),
 	P(SIM_LAST_LEVEL_ONLY, bad_address_fence_for_a_table, NULL,
 	  "SFENCE.VMA with an address after a table pointer changed"),
 	P(SIM_OK, good_full_fence_for_a_table, NULL, "SFENCE.VMA x0"),
+	P(SIM_LAST_LEVEL_ONLY, bad_address_fence_for_a_new_table, NULL,
+	  "SFENCE.VMA with an address after an invalid entry became a pointer"),
+	P(SIM_OK, good_full_fence_for_a_new_table, NULL, "SFENCE.VMA x0 for a new table"),
 	P(SIM_TABLE_FREED, bad_table_freed_after_address_fence, NULL,
 	  "a table freed after an SFENCE.VMA with an address"),
 	P(SIM_GLOBAL_NOT_FLUSHED, bad_global_by_asid, NULL, "a global entry fenced by ASID"),

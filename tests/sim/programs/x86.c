@@ -423,6 +423,28 @@ static void good_pae_root_reloaded(struct toy *t)
 	toy_read(t, 0, UINT64_C(0xc0000000));
 }
 
+/* A PDPTE is gone from memory; INVLPG leaves the register that has it. */
+static void bad_pae_root_entry_removed(struct toy *t)
+{
+	toy_map(t, TOY_VA, 0, t->frame[0], TOY_WRITE);
+	toy_run(t, 0, t->root, 0);
+	toy_write(t, 0, toy_slot(t, TOY_VA, 2), 0);
+	sim_x86_invlpg(t->sim, 0, TOY_VA);
+	toy_read(t, 0, TOY_VA);
+}
+
+static void good_pae_pge_toggle_loads_root(struct toy *t)
+{
+	toy_map(t, TOY_VA, 0, t->frame[0], TOY_WRITE);
+	toy_run(t, 0, t->root, 0);
+	toy_map(t, UINT64_C(0xc0000000), 0, t->frame[1], TOY_WRITE);
+	toy_write(t, 0, toy_slot(t, TOY_VA, 2), 0);
+	sim_x86_set_pge(t->sim, 0, false);
+	sim_x86_set_pge(t->sim, 0, true);
+	toy_read(t, 0, UINT64_C(0xc0000000));
+	toy_read(t, 0, TOY_VA);
+}
+
 static void bad_two_level_remote(struct toy *t)
 {
 	bad_missing_remote_flush(t);
@@ -506,6 +528,10 @@ const struct toy_program toy_programs_x86[] = {
 	P(SIM_X86_PAE, SIM_ROOT_NOT_RELOADED, bad_pae_root_not_reloaded, NULL,
 	  "a PDPTE of PAE is read from memory at MOV to CR3 only"),
 	P(SIM_X86_PAE, SIM_OK, good_pae_root_reloaded, NULL, "CR3 loaded again"),
+	P(SIM_X86_PAE, SIM_ROOT_NOT_RELOADED, bad_pae_root_entry_removed, NULL,
+	  "INVLPG after a PDPTE was removed: the register keeps it"),
+	P(SIM_X86_PAE, SIM_OK, good_pae_pge_toggle_loads_root, NULL,
+	  "a toggle of CR4.PGE loads the PDPTEs too"),
 	P(SIM_X86_TWO_LEVEL, SIM_MISSING_REMOTE_FLUSH, bad_two_level_remote, NULL,
 	  "two-level tables, remote CPU not told"),
 	P(SIM_X86_TWO_LEVEL, SIM_OK, good_two_level_large, NULL, "a 4 MiB leaf unmapped and flushed"),

@@ -167,6 +167,7 @@ static bool look(struct driver *d)
 		/* Under `other` nothing is mapped, and what is global would still be reached. */
 		if (!kelp_format_is_canonical(d->format, va) || (d->away && cpu == 2))
 			continue;
+		sim_expect_settled(d->sim, va);
 		sim_access(d->sim, cpu, va, (enum sim_access)random_below(&d->random, 3),
 			   (enum sim_privilege)random_below(&d->random, 2));
 		d->accesses++;

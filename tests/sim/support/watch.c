@@ -86,6 +86,8 @@ static void look_at(struct sim_test_port *machine, kelp_vaddr_t va)
 {
 	if (!kelp_format_is_canonical(machine->test.format, va))
 		return;
+	if (machine->open == 0)
+		sim_expect_settled(machine->sim, va);
 	for (unsigned cpu = 0; cpu < sim_config(machine->sim)->cpus; cpu++)
 		for (unsigned how = 0; how < 6; how++)
 			look_so(machine, cpu, va, (enum sim_access)(how % 3u),
