@@ -25,7 +25,10 @@ static inline bool kelp_flush_continue(struct kelp_flush *flush, kelp_vaddr_t va
 	return true;
 }
 
-/* Ends the run there is, and begins one with the page at `va`. */
+/*
+ * Ends the run there is, and begins one with the page at `va`. Always KELP_OK: the entry points
+ * for single pages end in this call, and it is theirs to return.
+ */
 enum kelp_status kelp_flush_begin_run(struct kelp_flush *flush, kelp_vaddr_t va, uint32_t flags);
 
 /* Is anything gathered, and not flushed yet, that touches [first, last]? */

@@ -13,7 +13,6 @@ static uint64_t load_slot(const struct kelp_slot *slot)
 static void store_slot(const struct kelp_slot *slot, uint64_t entry)
 {
 	kelp_entry_store(slot->table, slot->index, entry, slot->space->format->entry_bytes);
-	kelp_hw_published();
 }
 
 enum kelp_status kelp_slot_find(struct kelp_space *space, kelp_vaddr_t va, struct kelp_slot *slot)
@@ -92,8 +91,11 @@ enum kelp_status kelp_slot_set(const struct kelp_slot *slot, kelp_paddr_t pa,
 		}
 	}
 	store_slot(slot, entry);
+	/* An invalidation orders the store too. */
 	if (was_valid || f->caches_invalid)
 		kelp_slot_invalidate(space, slot->va, slot->va);
+	else
+		kelp_hw_published();
 	return KELP_OK;
 }
 

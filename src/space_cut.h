@@ -41,7 +41,8 @@ static enum kelp_status reshape(const struct kelp_format *f, unsigned level, uin
 	return KELP_OK;
 }
 
-/* The break of break-before-make: the entry as an invalid leaf, which keeps everything. */
+/* The break of break-before-make: the entry as an invalid leaf, which keeps everything. What
+ * follows is a flush, which orders this store before it, and only then the make. */
 static uint64_t broken(const struct edit *edit, unsigned level, uint64_t entry, kelp_vaddr_t va)
 {
 	uint64_t result = 0;
@@ -64,7 +65,6 @@ static void flush_pending(struct edit *edit)
 	if (!F(demands_break)(edit->format) ||
 	    !kelp_flush_overlaps(edit->flush, edit->va, edit->last))
 		return;
-	kelp_hw_published();
 	kelp_flush_now(edit->flush);
 }
 
@@ -167,8 +167,36 @@ static enum kelp_status cut_prepare(struct edit *edit, kelp_vaddr_t boundary, ke
 static void break_entry(struct edit *edit, unsigned level, kelp_vaddr_t va, uint64_t old)
 {
 	gather_leaf(edit, level, va, old);
-	kelp_hw_published();
 	kelp_flush_now(edit->flush);
+}
+
+/* What broken leaves become: their attributes changed so, with a group mark or without. */
+struct making {
+	kelp_attr_t set;
+	kelp_attr_t clear;
+	bool grouped;
+};
+
+/* The make: `count` leaves from `va` on, broken and flushed, become what they shall be. */
+static void make_broken(struct edit *edit, void *table, unsigned level, kelp_vaddr_t va,
+			unsigned count, const struct making *making)
+{
+	const struct kelp_format *f = edit->format;
+	unsigned index = F(index)(f, level, va);
+
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t next = 0;
+		enum kelp_status status =
+			reshape(f, level, load(table, index + i), va + i * span(level),
+				making->set, making->clear, &next);
+
+		KELP_ASSERT_DEBUG(edit->space->port, status == KELP_OK,
+				  "kelp: a leaf cannot be made valid again");
+		(void)status;
+		store(table, index + i, making->grouped ? F(group)(f, level, next) : next);
+	}
+	if (making->clear & KELP_ATTR_INVALID)
+		gather_made_valid(edit, va, va + (count * span(level) - 1u), level, 0);
 }
 
 /* One leaf becomes a table of leaves one level down that say the same. */
@@ -263,20 +291,9 @@ static void ungroup_leaves(struct edit *edit, const struct cut *cut, kelp_vaddr_
 	}
 	if (!needs_break)
 		return;
-	kelp_hw_published();
 	kelp_flush_now(edit->flush);
-	for (unsigned i = 0; i < count; i++) {
-		uint64_t next = 0;
-		enum kelp_status status = reshape(f, level, load(cut->table, first + i),
-						  base + i * span(level), 0, KELP_ATTR_INVALID,
-						  &next);
-
-		KELP_ASSERT_DEBUG(edit->space->port, status == KELP_OK,
-				  "kelp: a leaf cannot be made valid again");
-		(void)status;
-		store(cut->table, first + i, next);
-	}
-	gather_made_valid(edit, base, base + (group_span(level) - 1u), level, 0);
+	make_broken(edit, cut->table, level, base, count,
+		    &(struct making){.clear = KELP_ATTR_INVALID});
 }
 
 /* Afterwards no leaf and no group reaches across `boundary`. */

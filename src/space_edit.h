@@ -49,7 +49,7 @@ static void unmap_table(struct edit *edit, void *table, unsigned level, kelp_vad
 	if (full && may_unlink(edit->space, level, entry)) {
 		store(table, F(index)(edit->format, level, va), 0);
 		unlink_table(edit->flush, level, va, entry);
-		gather_root(edit, level);
+		gather_root(edit->flush, level);
 	} else {
 		unmap_commit(edit, table_of(edit->space, level, entry), level - 1, va, last);
 	}
@@ -252,21 +252,9 @@ static kelp_vaddr_t protect_broken_run(struct edit *edit, void *table, unsigned 
 		if (last - at < span(level))
 			break;
 	}
-	kelp_hw_published();
 	kelp_flush_now(edit->flush);
-	for (unsigned i = 0; i < count; i++) {
-		uint64_t next = 0;
-		enum kelp_status status =
-			reshape(f, level, load(table, first + i), va + i * span(level), edit->set,
-				edit->clear | back, &next);
-
-		KELP_ASSERT_DEBUG(edit->space->port, status == KELP_OK,
-				  "kelp: a leaf cannot be made valid again");
-		(void)status;
-		store(table, first + i, grouped ? F(group)(f, level, next) : next);
-	}
-	if (back)
-		gather_made_valid(edit, va, va + (count * span(level) - 1u), level, 0);
+	make_broken(edit, table, level, first_of(level, va), count,
+		    &(struct making){edit->set, edit->clear | back, grouped});
 	return va + (count - 1u) * span(level) + (span(level) - 1u);
 }
 

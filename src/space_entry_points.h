@@ -303,7 +303,6 @@ OPERATION(enum kelp_status, unmap)(struct kelp_flush *flush, kelp_vaddr_t va, ui
 			uint32_t global = F(is_global)(f, 0, entry) ? KELP_FLUSH_GLOBAL : 0;
 
 			store(table, (unsigned)index, 0);
-			kelp_hw_published();
 			if (KELP_LIKELY(kelp_flush_continue(flush, va, span(0)))) {
 				if (global)
 					flush->request.flags |= global;
@@ -467,7 +466,6 @@ OPERATION(enum kelp_status, release)(struct kelp_flush *flush, kelp_vaddr_t va, 
 		return status;
 	count = release_table(flush, root_table(space), root_level(space->format), va,
 			      va + (size - 1u));
-	kelp_hw_published();
 	if (released)
 		*released = count;
 	return KELP_OK;
@@ -522,7 +520,7 @@ OPERATION(enum kelp_status, share)(struct kelp_flush *flush, const struct kelp_s
 		if (share_check(&edit, from, at, &entry) == KELP_OK)
 			store(root_table(space), F(index)(f, level, at), entry);
 		gather_made_valid(&edit, at, last_of(level, at), level, KELP_FLUSH_TABLES);
-		gather_root(&edit, level);
+		gather_root(flush, level);
 		if (last_of(level, at) == edit.last)
 			break;
 	}

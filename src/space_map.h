@@ -383,10 +383,8 @@ static void map_break(struct edit *edit, void *table, unsigned level, kelp_vaddr
 		if (last - at < span(level))
 			break;
 	}
-	if (any) {
-		kelp_hw_published();
+	if (any)
 		kelp_flush_now(edit->flush);
-	}
 }
 
 /* Whole entries [va, last] of one live table become leaves. */
@@ -415,7 +413,7 @@ static void map_covered(struct edit *edit, void *table, unsigned level, kelp_vad
 				gather_leaf(edit, level, at, old);
 			else
 				gather_made_valid(edit, at, last_of(level, at), level, 0);
-			gather_root(edit, level);
+			gather_root(edit->flush, level);
 		}
 		if (last - at < span(level))
 			return;
@@ -479,8 +477,9 @@ static void map_below(struct edit *edit, void *table, unsigned level, kelp_vaddr
 		}
 		map_commit(edit, table_of(edit->space, level, pointer), level - 1, va, last);
 	}
+	gather_pieces(edit, level, va);
 	gather_made_valid(edit, first_of(level, va), last_of(level, va), level, KELP_FLUSH_TABLES);
-	gather_root(edit, level);
+	gather_root(edit->flush, level);
 }
 
 static void map_commit(struct edit *edit, void *table, unsigned level, kelp_vaddr_t va,
@@ -566,9 +565,10 @@ static void populate_commit(struct edit *edit, void *table, unsigned level, unsi
 
 			if (swap(table, index, &entry, pointer)) {
 				entry = pointer;
+				gather_pieces(edit, level, va);
 				gather_made_valid(edit, first_of(level, va), last_of(level, va),
 						  level, KELP_FLUSH_TABLES);
-				gather_root(edit, level);
+				gather_root(edit->flush, level);
 			} else {
 				kelp_pages_put(edit->space, edit->change, page);
 			}

@@ -213,7 +213,6 @@ static enum kelp_status merge_table(struct edit *edit, struct coalescing *work, 
 	/* Broken: nothing reaches the old table after the flush, so what it says then is final. */
 	store(table, index, 0);
 	gather_table(edit->flush, level, va);
-	kelp_hw_published();
 	kelp_flush_now(edit->flush);
 	still = merged_leaf(edit, level, entry, va, &leaf);
 	KELP_ASSERT_ALWAYS(edit->space->port, still,
@@ -256,20 +255,9 @@ static enum kelp_status mark_group(struct edit *edit, struct coalescing *work, v
 	}
 	if (!breaks)
 		return KELP_OK;
-	kelp_hw_published();
 	kelp_flush_now(edit->flush);
-	for (unsigned i = 0; i < count; i++) {
-		kelp_vaddr_t at = va + i * span(level);
-		uint64_t next = 0;
-		enum kelp_status status = reshape(f, level, load(table, index + i), at, 0,
-						  KELP_ATTR_INVALID, &next);
-
-		KELP_ASSERT_DEBUG(edit->space->port, status == KELP_OK,
-				  "kelp: a leaf cannot be made valid again");
-		(void)status;
-		store(table, index + i, F(group)(f, level, next));
-	}
-	gather_made_valid(edit, va, va + (group_span(level) - 1u), level, 0);
+	make_broken(edit, table, level, va, count,
+		    &(struct making){.clear = KELP_ATTR_INVALID, .grouped = true});
 	return KELP_OK;
 }
 
@@ -335,8 +323,7 @@ static uint64_t release_table(struct kelp_flush *flush, void *table, unsigned le
 			released += release_table(flush, below, level - 1, va, end);
 			if (may_unlink(space, level, entry) && is_empty(space, below, level - 1)) {
 				store(table, index, 0);
-				if (f->root_in_registers && level == root_level(f))
-					flush->request.flags |= KELP_FLUSH_ROOT;
+				gather_root(flush, level);
 				released += unlink_table(flush, level, va, entry);
 			}
 		}

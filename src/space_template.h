@@ -249,6 +249,19 @@ static void gather_split(struct edit *edit, unsigned level, kelp_vaddr_t va, uin
 	gather_strides(edit, level, va, old, F(shift)(pages ? 0 : level));
 }
 
+/*
+ * A table takes the place of what this gather may have taken away as one large leaf. Where pieces
+ * of that may be cached, and an invalidation reaches what the tables hold by then, each piece is
+ * invalidated by itself.
+ */
+static void gather_pieces(struct edit *edit, unsigned level, kelp_vaddr_t va)
+{
+	kelp_vaddr_t first = first_of(level, va), last = last_of(level, va);
+
+	if (edit->format->split_flushes_pages && kelp_flush_overlaps(edit->flush, first, last))
+		kelp_flush_add(edit->flush, first, last, F(shift)(0), 0);
+}
+
 /* An entry that was not valid became so: matters where that may be cached too. */
 static void gather_made_valid(struct edit *edit, kelp_vaddr_t first, kelp_vaddr_t last,
 			      unsigned level, uint32_t flags)
@@ -258,10 +271,12 @@ static void gather_made_valid(struct edit *edit, kelp_vaddr_t first, kelp_vaddr_
 }
 
 /* The entries of the root live in registers: every CPU must load them again. */
-static inline void gather_root(struct edit *edit, unsigned level)
+static inline void gather_root(struct kelp_flush *flush, unsigned level)
 {
-	if (edit->format->root_in_registers && level == root_level(edit->format))
-		edit->flush->request.flags |= KELP_FLUSH_ROOT;
+	const struct kelp_format *f = flush->space->format;
+
+	if (f->root_in_registers && level == root_level(f))
+		flush->request.flags |= KELP_FLUSH_ROOT;
 }
 
 static bool holds_global(const struct kelp_space *space)

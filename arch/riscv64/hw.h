@@ -117,9 +117,15 @@ static inline void kelp_hw_fence_address_all(uint64_t va)
 		__asm__ volatile("sfence.vma %0, x0" : : "r"(va) : "memory");
 }
 
+/*
+ * SFENCE.VMA orders for its own hart only: before other harts are asked to execute theirs, the
+ * hart that wrote executes a data fence (section "Supervisor Memory-Management Fence
+ * Instruction").
+ */
 static inline void kelp_hw_invalidate_begin(const struct kelp_space *space)
 {
 	(void)space;
+	kelp_hw_published();
 	if (KELP_HW_SVINVAL) /* sfence.w.inval */
 		__asm__ volatile(".insn r 0x73, 0, 0x0c, x0, x0, x0" ::: "memory");
 	else

@@ -13,12 +13,13 @@
  *  kelp_hw_swap32/64     compare-and-swap of a live entry; on failure *expected is what is there
  *  kelp_hw_fill32/64     plain stores of `count` entries value, value + step, ... into a table
  *                        that is not published yet: nobody else can see it
- *  kelp_hw_published     after the last entry store of an operation and before anybody relies on
- *                        it: the calling CPU's walker sees the stores (arm64: DSB ISHST, ISB)
+ *  kelp_hw_published     after an entry was made valid, where no invalidation follows, and before
+ *                        anybody relies on it: walkers see the stores (arm64: DSB ISHST, ISB)
  *  kelp_hw_invalidate_begin / _page / _all / _end
  *                        invalidation of the calling CPU, or of all of them where
- *                        KELP_HW_BROADCAST is 1. begin orders earlier entry stores before it; end
- *                        returns when it is complete, for later accesses of this CPU too.
+ *                        KELP_HW_BROADCAST is 1. begin orders earlier entry stores before it, and
+ *                        before whatever tells other CPUs to do the same; end returns when it is
+ *                        complete, for later accesses of this CPU too.
  *      _page(space, va, shift, flags)  whatever may be cached for the leaf of 2^shift bytes at
  *                        `va`; flags KELP_FLUSH_GLOBAL: it may be global; KELP_FLUSH_TABLES:
  *                        walk caches above it too (else the last level suffices)
