@@ -192,18 +192,26 @@ static bool arm64_every_asid(const struct kelp_space *space, uint32_t flags)
 	return (flags & KELP_FLUSH_GLOBAL) || space->format->va_first[0] >> 63;
 }
 
+/* The largest entry that is no larger than 2^shift. */
+static unsigned leaf_shift(const struct kelp_format *format, unsigned shift)
+{
+	unsigned level = 0;
+
+	while (level + 1u < format->levels && format->shift[level + 1u] <= shift)
+		level++;
+	return format->shift[level];
+}
+
 static void arm64_page(const struct kelp_space *space, kelp_vaddr_t va, unsigned shift,
 		       uint32_t flags)
 {
 	const struct kelp_format *format = space->format;
 	bool every = arm64_every_asid(space, flags);
 	bool tables = flags & KELP_FLUSH_TABLES;
-	unsigned level = 0;
+	unsigned leaf = leaf_shift(format, shift);
 
-	while (level + 1u < format->levels && format->shift[level + 1u] <= shift)
-		level++;
-	for (uint64_t i = 0; i < UINT64_C(1) << (shift - format->shift[level]); i++) {
-		uint64_t at = va + (i << format->shift[level]);
+	for (uint64_t i = 0; i < UINT64_C(1) << (shift - leaf); i++) {
+		uint64_t at = va + (i << leaf);
 		uint64_t operand = (every ? 0 : (uint64_t)space->asid << 48) |
 				   (at >> 12 & ((UINT64_C(1) << 44) - 1u));
 
@@ -236,6 +244,20 @@ static void riscv_page(const struct kelp_space *space, kelp_vaddr_t va, unsigned
 		riscv_fence(true, va + 4096u * i, asid);
 }
 
+/* One for a leaf, whatever its size; one for each entry of a group. */
+static void fake_page(const struct kelp_space *space, kelp_vaddr_t va, unsigned shift,
+		      uint32_t flags)
+{
+	unsigned leaf = leaf_shift(space->format, shift);
+
+	for (uint64_t i = 0; i < UINT64_C(1) << (shift - leaf); i++) {
+		if (flags & KELP_FLUSH_TABLES)
+			sim_fake_invalidate_page(current.sim, current.cpu, va + (i << leaf));
+		else
+			sim_fake_invalidate_leaf(current.sim, current.cpu, va + (i << leaf));
+	}
+}
+
 static uint32_t weakened(uint32_t flags)
 {
 	if (current.fault == SIM_KELP_SKIP_TABLES)
@@ -264,14 +286,7 @@ void sim_kelp_invalidate_page(const struct kelp_space *space, kelp_vaddr_t va, u
 		riscv_page(space, va, shift, flags);
 		break;
 	case SIM_FAKE:
-		for (uint64_t i = 0; i < UINT64_C(1) << shift; i += 4096) {
-			if (flags & KELP_FLUSH_TABLES)
-				sim_fake_invalidate_page(current.sim, current.cpu, va + i);
-			else
-				sim_fake_invalidate_leaf(current.sim, current.cpu, va + i);
-			if (shift >= 20)
-				i = (i | 0xfffff) + 1u - 4096u; /* one per leaf, not per page */
-		}
+		fake_page(space, va, shift, flags);
 		break;
 	}
 }

@@ -119,7 +119,6 @@ void kelp_flush_add(struct kelp_flush *flush, kelp_vaddr_t first, kelp_vaddr_t l
 {
 	KELP_ASSERT_ALWAYS(flush->space->port, flush->state == KELP_FLUSH_OPEN,
 			   "kelp_flush_add: the gather is not open");
-	end_run(flush);
 	flush->request.flags |= flags;
 	add_range(flush, first, last, stride_shift);
 }

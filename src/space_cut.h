@@ -58,7 +58,8 @@ static uint64_t broken(const struct edit *edit, unsigned level, uint64_t entry, 
 /*
  * Where breaks are demanded: what this gather took away in the range may still be cached, and
  * nothing valid may be written over that. The caller that begins a second edit of the same
- * addresses in one gather gets its flush here (INV-1.2).
+ * addresses in one gather gets its flush here (INV-1.2). Coalescing needs none: what it writes
+ * translates as what it finds, which is valid already, or is invalid.
  */
 static void flush_pending(struct edit *edit)
 {
@@ -228,11 +229,13 @@ static void split_leaf(struct edit *edit, const struct cut *cut, kelp_vaddr_t va
 		}
 		if (!swap(cut->table, cut->index, &entry, pointer))
 			continue;
-		if (valid)
+		if (valid) {
 			gather_split(edit, level, va, entry);
-		else
-			gather_made_valid(edit, first_of(level, va), last_of(level, va), level,
-					  KELP_FLUSH_TABLES);
+			return;
+		}
+		gather_pieces(edit, level, va);
+		gather_made_valid(edit, first_of(level, va), last_of(level, va), level,
+				  KELP_FLUSH_TABLES);
 		return;
 	}
 	/* Another writer, on the other side of the boundary, split it first. */

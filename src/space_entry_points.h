@@ -443,7 +443,6 @@ OPERATION(enum kelp_status, coalesce)(struct kelp_flush *flush, kelp_vaddr_t va,
 			return status;
 	}
 	work.commit = true;
-	flush_pending(&edit);
 	status = coalesce_table(&edit, &work, root_table(edit.space), root_level(f), edit.va,
 				edit.last);
 	kelp_hw_published();

@@ -413,7 +413,6 @@ static void map_covered(struct edit *edit, void *table, unsigned level, kelp_vad
 				gather_leaf(edit, level, at, old);
 			else
 				gather_made_valid(edit, at, last_of(level, at), level, 0);
-			gather_root(edit->flush, level);
 		}
 		if (last - at < span(level))
 			return;

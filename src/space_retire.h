@@ -55,7 +55,6 @@ static void unlink_intact(struct edit *edit, unsigned level, kelp_vaddr_t va, ui
 	};
 
 	gather_table(edit->flush, level, va);
-	gather_root(edit->flush, level);
 	kelp_flush_retire_intact(edit->flush, edit->change, &record);
 }
 

@@ -270,7 +270,10 @@ static void gather_made_valid(struct edit *edit, kelp_vaddr_t first, kelp_vaddr_
 		kelp_flush_add(edit->flush, first, last, F(shift)(level), flags);
 }
 
-/* The entries of the root live in registers: every CPU must load them again. */
+/*
+ * The entries of the root live in registers: every CPU must load them again. They are tables: no
+ * format that keeps its root in registers has leaves there.
+ */
 static inline void gather_root(struct kelp_flush *flush, unsigned level)
 {
 	const struct kelp_format *f = flush->space->format;
