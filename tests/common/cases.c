@@ -46,6 +46,16 @@ static void run_bare(void **state)
 	test_port_free(bare.port);
 }
 
+/* KELP_TEST_FORMATS: names, with spaces around each; unset: all. */
+static bool is_wanted(const char *name)
+{
+	const char *wanted = getenv("KELP_TEST_FORMATS");
+	char padded[96];
+
+	snprintf(padded, sizeof(padded), " %s ", name);
+	return !wanted || strstr(wanted, padded);
+}
+
 /* cmocka wants one array; it lives as long as the program. */
 static int run_all(const char *group, const struct test_case *cases, const struct bare_case *bare,
 		   size_t count)
@@ -65,7 +75,7 @@ static int run_all(const char *group, const struct test_case *cases, const struc
 				cases ? cases[c].applies : bare[c].applies;
 			struct instance *instance = &instances[n];
 
-			if (applies && !applies(format))
+			if ((applies && !applies(format)) || !is_wanted(formats[f].name))
 				continue;
 			instance->format = format;
 			instance->test = cases ? &cases[c] : NULL;
