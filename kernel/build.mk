@@ -26,10 +26,16 @@ $(eval $(call target,holdfast-$(1),$(HOLDFAST_TARGET_$(1)),$(HOLDFAST_FORMAT_$(1
 	$(if $(word 2,$(HOLDFAST_FORMAT_$(1))),,-DKELP_SINGLE_FORMAT=$(HOLDFAST_FORMAT_$(1))) $(CHECKED) -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer))
 
 HOLDFAST_DIR_$(1)     := $(BUILD)/holdfast/$(1)
+# An architecture that cannot put a CPU's registers aside yet is built without hibernation.
+HOLDFAST_CARRIES_$(1) := $(wildcard kernel/arch/$(1)/resume.c)
 HOLDFAST_SOURCES_$(1) := $(wildcard kernel/common/*.c kernel/drivers/*.c \
 	$(foreach d,$(1) $(HOLDFAST_SHARED_$(1)),kernel/arch/$(d)/*.c kernel/arch/$(d)/*.S))
+ifeq ($$(HOLDFAST_CARRIES_$(1)),)
+HOLDFAST_SOURCES_$(1) := $$(filter-out kernel/common/hibernate% kernel/common/story_carry.c kernel/common/fill.c kernel/common/test_hibernate.c,$$(HOLDFAST_SOURCES_$(1)))
+endif
 HOLDFAST_OBJECTS_$(1) := $$(patsubst %,$$(HOLDFAST_DIR_$(1))/%.o,$$(basename $$(HOLDFAST_SOURCES_$(1))))
 HOLDFAST_CC_$(1)      := $(CLANG) $(MACHINE_FLAGS_$(HOLDFAST_TARGET_$(1))) $(HOLDFAST_FLAGS) $(HOLDFAST_FLAGS_$(1)) \
+	$$(if $$(HOLDFAST_CARRIES_$(1)),-DHOLDFAST_HIBERNATES -Iport/codecs) \
 	-Iinclude -Ikernel/include -Ikernel/drivers \
 	$(foreach d,$(1) $(HOLDFAST_SHARED_$(1)),-Ikernel/arch/$(d)/include -Ikernel/arch/$(d)) -I.
 
@@ -56,6 +62,7 @@ HOLDFAST_SYMBOLS_$(1) := NM=$(NM) BASE=$$$$(sed -n 's/^.define IMAGE_BASE *ADDRE
 # Two passes: the functions' addresses come from the first and are put into the second, behind
 # all code, so that no function moves; the comparison proves it.
 $$(HOLDFAST_DIR_$(1))/holdfast.elf: $$(HOLDFAST_OBJECTS_$(1)) $(BUILD)/target/holdfast-$(1)/libkelp.a \
+		$$(if $$(HOLDFAST_CARRIES_$(1)),$(BUILD)/target/holdfast-$(1)/libkelp-codecs.a) \
 		$$(HOLDFAST_DIR_$(1))/image.lds kernel/mksymbols.sh
 	$$(call say,LD,$$@)
 	$$(Q)kernel/mksymbols.sh > $$(@D)/symbols-0.S

@@ -6,6 +6,7 @@
 #include <cpu.h>
 #include <drivers/devices.h>
 #include <frames.h>
+#include <hibernate.h>
 #include <hotplug.h>
 #include <monitor.h>
 #include <port.h>
@@ -105,6 +106,9 @@ static void main_thread(void)
 	kprintf("cpus: %u of %u online\n", online, cpu_count);
 	hotplug_init();
 	devices_init();
+#ifdef HOLDFAST_HIBERNATES
+	hibernate_resume();
+#endif
 	say_where_we_are();
 	if (command_line_has("story", NULL, 0))
 		end(story());

@@ -7,6 +7,7 @@
 #include <drivers/commands.h>
 #include <drivers/devices.h>
 #include <frames.h>
+#include <hibernate.h>
 #include <irq.h>
 #include <port.h>
 #include <print.h>
@@ -364,6 +365,10 @@ const struct monitor_command monitor_commands[] = {
 	{"bench", "", "times the mapping operations", run_bench},
 	{"test", "[<part of name>]", "runs the tests", run_test},
 	{"dump", "[zoo]", "leaves as QEMU prints them; zoo: one of each kind more", run_dump},
+#ifdef HOLDFAST_HIBERNATES
+	{"hibernate", "[test_resume|memory]", "to disk and off; to disk and on; without a disk",
+	 run_hibernate},
+#endif
 	{"poweroff", "", "switches the machine off", run_poweroff},
 	{"reboot", "", "resets it", run_reboot},
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* story: memory map, tables, leaf counts, shootdowns, tests, and a verdict. */
-#include <story.h>
+#include "story_private.h"
 
 #include <boot.h>
 #include <churn.h>
@@ -12,12 +12,12 @@
 #include <thread.h>
 #include <vm.h>
 
-static void report(const char *key, uint64_t value)
+void story_report(const char *key, uint64_t value)
 {
 	kprintf("report: %s %llu\n", key, (unsigned long long)value);
 }
 
-static void chapter(const char *title)
+void story_chapter(const char *title)
 {
 	kprintf("\n== %s\n", title);
 }
@@ -27,14 +27,14 @@ static bool tell_memory(void)
 	struct frame_stats s;
 	char a[SIZE_TEXT], b[SIZE_TEXT];
 
-	chapter("Memory, as the firmware gave it");
+	story_chapter("Memory, as the firmware gave it");
 	boot_print_map();
 	frames_stats(&s);
 	kprintf("%s for the page allocator, %s of it free; %s taken before it stood\n",
 		size_text(a, s.total << PAGE_SHIFT), size_text(b, s.free << PAGE_SHIFT),
 		size_text((char[SIZE_TEXT]){0}, early_frames_taken()));
-	report("ram_bytes", memory_map_total(&boot_info.map, MEMORY_RAM));
-	report("free_bytes", s.free << PAGE_SHIFT);
+	story_report("ram_bytes", memory_map_total(&boot_info.map, MEMORY_RAM));
+	story_report("free_bytes", s.free << PAGE_SHIFT);
 	return s.free > 0;
 }
 
@@ -53,10 +53,10 @@ static void tell_census(const char *what, const char *key, const struct kelp_spa
 	kprintf("\n");
 	for (unsigned level = 0; level < kernel_format.levels; level++) {
 		format_text(text, sizeof(text), "%s_leaves_level_%u", key, level);
-		report(text, census->leaves[level]);
+		story_report(text, census->leaves[level]);
 	}
 	format_text(text, sizeof(text), "%s_tables", key);
-	report(text, census->tables);
+	story_report(text, census->tables);
 }
 
 /* W^X holds over every leaf, except where the CPU cannot withhold execution. */
@@ -65,13 +65,13 @@ static bool tell_tables(void)
 	bool can_withhold = !(kernel_format.attr_always & KELP_ATTR_EXEC);
 	struct vm_census boot, final;
 
-	chapter("Tables: adopted from the boot, then built anew");
+	story_chapter("Tables: adopted from the boot, then built anew");
 	tell_census("adopted", "boot", &boot_space, &boot);
 	tell_census("final", "final", &kernel_space, &final);
 	kprintf("writable and executable at once: %llu leaves before, %llu now\n",
 		(unsigned long long)boot.writable_and_executable,
 		(unsigned long long)final.writable_and_executable);
-	report("final_writable_and_executable", final.writable_and_executable);
+	story_report("final_writable_and_executable", final.writable_and_executable);
 	kprintf("one address walked, level by level: the first instruction of kprintf\n");
 	vm_print_walk(&kernel_space, (uintptr_t)kprintf);
 	return !can_withhold || final.writable_and_executable == 0;
@@ -83,7 +83,7 @@ static bool tell_shootdowns(void)
 	uint64_t before = port_stats.shootdowns, ticks = port_stats.shootdown_ticks, count;
 	enum { ROUNDS = 100 };
 
-	chapter("Shootdowns");
+	story_chapter("Shootdowns");
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		uint64_t *page = vm_allocate(4 * PAGE_SIZE);
 
@@ -97,7 +97,7 @@ static bool tell_shootdowns(void)
 	kprintf("%u times 4 pages mapped, written and unmapped: %llu shootdowns, %llu us each\n",
 		ROUNDS, (unsigned long long)count,
 		(unsigned long long)(count ? ticks_to_microseconds(ticks) / count : 0));
-	report("shootdowns", count);
+	story_report("shootdowns", count);
 	/* Alone there is nobody to tell; otherwise every unmap tells. */
 	return cpu_count == 1 ? count == 0 : count == ROUNDS;
 }
@@ -108,7 +108,7 @@ static void report_leaves(const char *key, const struct kelp_directmap_statistic
 
 	for (unsigned level = 0; level < kernel_format.levels; level++) {
 		format_text(text, sizeof(text), "%s_leaves_level_%u", key, level);
-		report(text, s->leaves[level]);
+		story_report(text, s->leaves[level]);
 	}
 }
 
@@ -119,18 +119,18 @@ static bool tell_churn(void)
 {
 	static struct churn c;
 
-	chapter("The direct map under churn");
+	story_chapter("The direct map under churn");
 	churn(STORY_CHURN_FRAMES, &c);
 	churn_print(&c, "");
-	report("churn_frames", c.frames);
+	story_report("churn_frames", c.frames);
 	report_leaves("churn_before", &c.before);
 	report_leaves("churn_between", &c.between);
 	report_leaves("churn_after", &c.after);
 	if (c.frames) {
-		report("churn_out_ns", ticks_to_nanoseconds(c.ticks_out) / c.frames);
-		report("churn_back_ns", ticks_to_nanoseconds(c.ticks_back) / c.frames);
+		story_report("churn_out_ns", ticks_to_nanoseconds(c.ticks_out) / c.frames);
+		story_report("churn_back_ns", ticks_to_nanoseconds(c.ticks_back) / c.frames);
 	}
-	report("churn_shootdowns", c.shootdowns);
+	story_report("churn_shootdowns", c.shootdowns);
 	return c.failure == NULL;
 }
 
@@ -146,21 +146,21 @@ static void report_interrupts(void)
 	}
 	kprintf("interrupts for shootdowns: %llu sent, %llu saved; %llu answered while spinning\n",
 		(unsigned long long)sent, (unsigned long long)saved, (unsigned long long)spinning);
-	report("interrupts_sent", sent);
-	report("interrupts_saved", saved);
+	story_report("interrupts_sent", sent);
+	story_report("interrupts_saved", saved);
 }
 
 static bool tell_tests(void)
 {
 	struct test_result result;
 
-	chapter("Tests, on this machine's own translation hardware");
+	story_chapter("Tests, on this machine's own translation hardware");
 	result = tests_run(NULL);
 	report_interrupts();
-	report("first_test_ms", result.first_microseconds / 1000u);
-	report("tests_passed", result.passed);
-	report("tests_failed", result.failed);
-	report("tests_skipped", result.skipped);
+	story_report("first_test_ms", result.first_microseconds / 1000u);
+	story_report("tests_passed", result.passed);
+	story_report("tests_failed", result.failed);
+	story_report("tests_skipped", result.skipped);
 	return result.failed == 0 && result.passed > 0;
 }
 
@@ -168,14 +168,18 @@ bool story(void)
 {
 	bool held = true;
 
-	report("cpus", cpu_count);
-	report("paging_levels", kernel_format.levels);
+	story_report("cpus", cpu_count);
+	story_report("paging_levels", kernel_format.levels);
 	held &= tell_memory();
 	held &= tell_tables();
 	held &= tell_shootdowns();
 	held &= tell_churn();
 	held &= tell_tests();
-	chapter(held ? "All held" : "NOT all held");
-	report("verdict", held);
+#ifdef HOLDFAST_HIBERNATES
+	/* The last step: what is told from here on is told by another machine. */
+	held &= story_carry();
+#endif
+	story_chapter(held ? "All held" : "NOT all held");
+	story_report("verdict", held);
 	return held;
 }

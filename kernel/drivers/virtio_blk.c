@@ -6,6 +6,7 @@
 #include <drivers/virtio.h>
 
 #include <frames.h>
+#include <hibernate.h>
 #include <print.h>
 #include <vm.h>
 
@@ -256,6 +257,7 @@ static bool take_frames(struct virtio_blk *blk)
 		return false;
 	}
 	blk->frames = direct_pointer(blk->frames_address);
+	hibernate_changing(blk->frames_address, REQUESTS_MAX * sizeof(struct frame));
 	return true;
 }
 

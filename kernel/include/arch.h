@@ -38,6 +38,8 @@
 
 struct cpu;
 struct thread;
+struct arch_frozen;
+struct kelp_snapshot_relocation;
 
 /* ---- starting, in the order of the calls ------------------------------------------------- */
 
@@ -119,6 +121,49 @@ void arch_context_switch(struct arch_context *from, struct arch_context *to);
 
 /* Continues in `entry` on another stack and never returns. */
 _Noreturn void arch_call_on_stack(void *stack_top, void (*entry)(void));
+
+/* ---- carrying over, where HOLDFAST_HIBERNATES is defined --------------------------------- */
+
+/*
+ * Puts the registers of this CPU aside in memory and returns false. When they are taken up again,
+ * in a machine that was overwritten with this one's memory, it returns true. The function that
+ * calls it does not return in between.
+ */
+bool arch_freeze(struct arch_frozen *frozen) __attribute__((returns_twice));
+_Noreturn void arch_thaw(const struct arch_frozen *frozen);
+
+/* What a resumed machine is entered with. */
+struct arch_entry {
+	uint64_t code;   /* address of resume_entry in the kernel that was saved */
+	uint64_t root;   /* its tables */
+	uint64_t frozen; /* address of its boot CPU's registers */
+};
+void arch_entry_here(struct arch_entry *entry);
+
+/* Code that runs while memory is overwritten; it is copied to a frame of its own. */
+extern const uint8_t resume_relocate[], resume_relocate_end[];
+
+/*
+ * Leaves this kernel: makes the moves of `list` on `tables`, which map RAM at DIRECT_BASE,
+ * writable, the page of `code` (a copy of resume_relocate, executable at the same address in both
+ * tables) and the page of entry->code; then enters. Interrupts are off, no other CPU runs.
+ */
+_Noreturn void arch_leave(const void *code, kelp_paddr_t tables, const struct kelp_snapshot_relocation *list,
+			  uint64_t moves, const struct arch_entry *entry);
+
+/* Every other CPU is made to wait for its start, as after power-on. */
+void arch_reset_other_cpus(void);
+
+/* On the boot CPU of the resumed machine, interrupts off: registers, controllers, the console. */
+void arch_resumed(void);
+/* The same for another CPU: starts it, and it returns true from arch_freeze(). */
+bool arch_thaw_cpu(struct cpu *cpu, struct arch_frozen *frozen);
+/* Ticks go on from `tick`, on all CPUs. */
+void arch_ticks_continue(uint64_t tick);
+
+/* What this kernel uses of the CPU, as a set: a machine that it is carried to must have it all. */
+#define ARCH_CPU_SET 32u
+void arch_cpu_set(uint8_t set[ARCH_CPU_SET]);
 
 /* ---- time -------------------------------------------------------------------------------- */
 

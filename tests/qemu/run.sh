@@ -1,9 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# run.sh <holdfast.elf> <scratch> [directory]: `make run`. Boots with two CPUs, a disk and an
-# entropy device, shows the story, looks at the disk from the outside, and writes
-# <directory>/report.json and serial.log (default build/run).
+# run.sh <holdfast.elf> <scratch> [directory]: `make run`. Two machines, one story: the first is
+# filled and goes to disk, the second is what comes back. Shows it, looks at the disk from the
+# outside, and writes <directory>/report.json and serial.log (default build/run).
+#
+# HOLDFAST_CPUS (2), HOLDFAST_MEMORY (256M), HOLDFAST_SECONDS (120, for each machine).
 #
 # Exit status: 0 only if everything held; otherwise boot.sh's, or 1.
 set -u
@@ -13,16 +15,42 @@ scratch=$2
 directory=${3:-build/run}
 here=$(dirname "$0")
 disk=$directory/scratch.img
+image=$directory/image.img
+log=$directory/serial.log
 mkdir -p "$directory"
-rm -f "$directory/report.json"
+rm -f "$directory/report.json" "$log" "$log".*
 seed=$("$scratch" seed) && "$scratch" make "$disk" "$seed" || exit 2
+# A disk for images is one with this label (docs/HOLDFAST.md).
+rm -f "$image"
+truncate -s 1G "$image" && printf 'HOLDFAST IMAGES' | dd of="$image" conv=notrunc status=none || exit 2
+key=$(od -An -v -tx1 -N32 /dev/urandom | tr -d ' \n')
 start=$(date +%s%N)
 trap : INT TERM
-"$here/boot.sh" --show --cpus "${HOLDFAST_CPUS:-2}" --seconds "${HOLDFAST_SECONDS:-120}" \
-	--log "$directory/serial.log" --append story "$elf" -- \
-	-drive "if=none,id=disk,format=raw,cache=unsafe,file=$disk" \
-	-device virtio-blk-pci,drive=disk -device virtio-rng-pci
+
+# machine N WORDS: boots it; its serial line goes to the terminal and to serial.log.N.
+machine() {
+	"$here/boot.sh" --show --cpus "${HOLDFAST_CPUS:-2}" --memory "${HOLDFAST_MEMORY:-256M}" \
+		--seconds "${HOLDFAST_SECONDS:-120}" --log "$log.$1" \
+		--append "$2 hibernate_key=$key" "$elf" -- \
+		-drive "if=none,id=disk,format=raw,cache=unsafe,file=$disk" \
+		-drive "if=none,id=image,format=raw,cache=unsafe,file=$image" \
+		-device virtio-blk-pci,drive=disk -device virtio-blk-pci,drive=image \
+		-device virtio-rng-pci 2> "$log.$1.boot"
+}
+
+machine 1 story
 status=$?
+cat "$log.1" > "$log"
+# It switched itself off after the image was complete: that is no verdict, and no failure.
+if [ "$status" = 1 ] && grep -aq '^hibernate: powering off' "$log.1" &&
+	grep -q 'ended without a verdict' "$log.1.boot"; then
+	written=$(du -k "$image" | cut -f 1)
+	echo "---- The machine is off; its memory is on a disk, in $((written / 1024)) MiB. A new one starts. ----"
+	machine 2 resume
+	status=$?
+	cat "$log.2" >> "$log"
+fi
+cat "$log".*.boot 2> /dev/null | grep -v 'ended without a verdict' >&2
 milliseconds=$((($(date +%s%N) - start) / 1000000))
 echo
 found='not looked at: the machine did not come to its end'
@@ -35,14 +63,15 @@ else
 	echo "The disk, seen from the host, is not as it should be ($disk, seed $seed):"
 	echo "$found" | sed 's/^/  /'
 fi
-awk -v status="$status" -v milliseconds="$milliseconds" -v serial="$directory/serial.log" \
-	-v disk="$(printf %s "$found" | tr "\n" " ")" -f "$here/report.awk" "$directory/serial.log" > "$directory/report.json"
+rm -f "$image" "$log".*
+awk -v status="$status" -v milliseconds="$milliseconds" -v serial="$log" \
+	-v disk="$(printf %s "$found" | tr "\n" " ")" -f "$here/report.awk" "$log" > "$directory/report.json"
 good=$?
 
 if [ "$status" = 0 ] && [ "$good" = 0 ]; then
 	echo "make run: all held, in $((milliseconds / 1000)).$((milliseconds / 100 % 10)) s; $directory/report.json"
 	exit 0
 fi
-echo "make run: FAILED (status $status); $directory/report.json, $directory/serial.log" >&2
+echo "make run: FAILED (status $status); $directory/report.json, $log" >&2
 [ "$status" != 0 ] && exit "$status"
 exit 1

@@ -156,7 +156,8 @@ void arch_timer_set(uint64_t tick)
 
 	this_cpu()->arch.timer_tick = tick;
 	if (features.tsc_deadline) {
-		write_msr(MSR_TSC_DEADLINE, tick == UINT64_MAX ? 0 : tick);
+		/* The deadline is compared with the counter as it is. */
+		write_msr(MSR_TSC_DEADLINE, tick == UINT64_MAX ? 0 : tick - arch_ticks_offset);
 	} else if (tick == UINT64_MAX) {
 		apic_write(APIC_TIMER_INITIAL, 0);
 	} else {
@@ -263,7 +264,9 @@ bool ioapic_route_isa(unsigned line, unsigned vector)
 	const struct acpi_header *madt = acpi_find("APIC");
 	const struct madt_entry *entry = NULL;
 	uint32_t global = line, base = 0, address = 0, mode = 0;
-	volatile uint32_t *ioapic;
+	/* Mapped once: a machine that comes back routes the same lines again. */
+	static volatile uint32_t *ioapic;
+	static uint32_t mapped;
 
 	while (madt && (entry = madt_next(madt, entry))) {
 		if (entry->type == MADT_OVERRIDE && entry->length >= 10 && entry->data[1] == line) {
@@ -289,7 +292,9 @@ bool ioapic_route_isa(unsigned line, unsigned vector)
 	}
 	if (!address)
 		return false;
-	ioapic = vm_map_physical(address, PAGE_SIZE, VM_DEVICE);
+	if (!ioapic || mapped != address)
+		ioapic = vm_map_physical(address, PAGE_SIZE, VM_DEVICE);
+	mapped = address;
 	if (!ioapic)
 		return false;
 	ioapic_write(ioapic, IOAPIC_REDIRECTION + 2u * (global - base) + 1u,

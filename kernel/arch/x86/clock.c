@@ -8,6 +8,8 @@
 
 #include <print.h>
 
+uint64_t arch_ticks_offset;
+
 static uint64_t per_second;
 static const char *source;
 

@@ -62,7 +62,7 @@ void irq_print(void)
 }
 
 /* The two 8259s: moved away from the exceptions, then masked for good. */
-static void mask_legacy(void)
+void mask_legacy(void)
 {
 	out8(0x20, 0x11);
 	out8(0xa0, 0x11);

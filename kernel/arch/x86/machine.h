@@ -188,6 +188,7 @@ void probe_user(struct probe_state *state, uintptr_t ip, uintptr_t kind, uintptr
 /* ---- interrupts.c ------------------------------------------------------------------------ */
 /* Called with interrupts off for a device's vector. */
 void irq_dispatch(unsigned vector);
+void mask_legacy(void);
 
 /* ---- apic.c ------------------------------------------------------------------------------ */
 void apic_init_boot(void);
@@ -206,6 +207,14 @@ bool ioapic_route_isa(unsigned line, unsigned vector);
 /* ---- serial.c ---------------------------------------------------------------------------- */
 void serial_init(void);
 void serial_enable_input(void);
+/* The UART as serial_init() left it, after the power was off. */
+void serial_restart(void);
+
+/* ---- start.c ----------------------------------------------------------------------------- */
+/* What a CPU needs beside its tables and its interrupt controller. */
+void cpu_registers_load(struct cpu *cpu);
+/* Starts `cpu` in other_cpu_main() on a stack that ends there. */
+bool start_cpu_on(struct cpu *cpu, uintptr_t stack_top);
 
 /* ---- clock.c ----------------------------------------------------------------------------- */
 void clock_init(void);

@@ -36,12 +36,17 @@ static void input(void *context)
 	console_input();
 }
 
+static unsigned vector; /* 0: none was taken */
+
 void serial_enable_input(void)
 {
-	unsigned vector;
-
-	if (!irq_allocate("serial", input, NULL, &vector) ||
+	if ((!vector && !irq_allocate("serial", input, NULL, &vector)) ||
 	    !ioapic_route_isa(COM1_LINE, vector))
 		return; /* console_read() polls then */
 	uart16550_enable_receive_interrupt(&com1);
+}
+
+void serial_restart(void)
+{
+	uart16550_init(&com1);
 }

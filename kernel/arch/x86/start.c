@@ -145,19 +145,31 @@ void arch_take_early_frames(void)
 		trampoline_page = 0;
 }
 
-_Noreturn void other_cpu_main(void);
-_Noreturn void other_cpu_main(void)
+void cpu_registers_load(struct cpu *cpu)
 {
-	struct cpu *cpu = starting;
-
 	gdt_load(cpu);
 	idt_load();
 	if (features.pat)
 		write_msr(MSR_PAT, PAT_VALUE);
 	arch_switch_tables(&kernel_space);
 	arch_protect_cpu();
+}
+
+_Noreturn void other_cpu_main(void);
+_Noreturn void other_cpu_main(void)
+{
+	struct cpu *cpu = starting;
+#ifdef HOLDFAST_HIBERNATES
+	const struct arch_frozen *frozen = cpu->arch.frozen;
+#endif
+
+	cpu_registers_load(cpu);
 	apic_init_cpu();
 	__atomic_store_n(&cpu->arch.ready, true, __ATOMIC_RELEASE);
+#ifdef HOLDFAST_HIBERNATES
+	if (frozen)
+		arch_thaw(frozen);
+#endif
 	cpu_main();
 }
 
@@ -174,7 +186,7 @@ static bool wait_ready(const struct cpu *cpu, uint64_t microseconds)
 }
 
 /* INIT, a pause, startup, and once more if there is no answer (SDM 8.4.4.1). */
-bool arch_start_cpu(struct cpu *cpu)
+bool start_cpu_on(struct cpu *cpu, uintptr_t stack_top)
 {
 	uintptr_t *stack = direct_pointer((uintptr_t)&boot_other_stack);
 	uintptr_t *root = direct_pointer((uintptr_t)&boot_other_root);
@@ -183,7 +195,8 @@ bool arch_start_cpu(struct cpu *cpu)
 		return false;
 	memcpy(direct_pointer(trampoline_page), trampoline, (size_t)(trampoline_end - trampoline));
 	starting = cpu;
-	*stack = (uintptr_t)thread_stack_top(cpu->idle);
+	*stack = stack_top;
+	__atomic_store_n(&cpu->arch.ready, false, __ATOMIC_RELEASE);
 	*root = (uintptr_t)kelp_space_root(&kernel_space);
 	apic_send_init(cpu->hardware_id);
 	time_spin(200);
@@ -196,6 +209,11 @@ bool arch_start_cpu(struct cpu *cpu)
 	/* It must not come later, when the next one is meant: back to waiting. */
 	apic_send_init(cpu->hardware_id);
 	return false;
+}
+
+bool arch_start_cpu(struct cpu *cpu)
+{
+	return start_cpu_on(cpu, (uintptr_t)thread_stack_top(cpu->idle));
 }
 
 void arch_interrupt_cpu(struct cpu *cpu)

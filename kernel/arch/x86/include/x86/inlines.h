@@ -55,12 +55,15 @@ static inline void arch_device_fence(void)
 	__asm__ volatile("" ::: "memory");
 }
 
+/* What is added to the counter, so that ticks go on where they were after the power was off. */
+extern uint64_t arch_ticks_offset;
+
 static inline uint64_t arch_ticks(void)
 {
 	uint32_t low, high;
 
 	__asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high)::"memory");
-	return (uint64_t)high << 32 | low;
+	return ((uint64_t)high << 32 | low) + arch_ticks_offset;
 }
 
 static inline uintptr_t arch_stack_frame(void)

@@ -51,6 +51,11 @@ static inline uint64_t trap_value(const struct trap_frame *frame)
 
 struct probe_state;
 
+/* A CPU's registers while its machine is being carried over; resume_entry.S knows the order. */
+struct arch_frozen {
+	uint64_t rbx, rbp, r12, r13, r14, r15, rsp, rip;
+};
+
 struct arch_cpu {
 	uint64_t gdt[7];
 	struct tss tss;
@@ -58,6 +63,7 @@ struct arch_cpu {
 	struct probe_state *probe;       /* not NULL: a fault is expected */
 	uint64_t timer_tick;             /* when the timer is set for */
 	bool ready;                      /* started and in C */
+	struct arch_frozen *frozen;      /* not NULL: where it goes on when it starts */
 };
 
 struct arch_context {
