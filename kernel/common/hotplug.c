@@ -324,7 +324,8 @@ void hotplug_stats(struct hotplug_stats *result)
 
 /* ---- for people -------------------------------------------------------------------------- */
 
-#define SECTION_BYTES (UINT64_C(1) << (PAGE_SHIFT + kernel_memmap.section_order))
+#define SECTION_BYTES (UINT64_C(1) << (PAGE_SHIFT + kernel_memmap.subsection_order + \
+				      kernel_memmap.record_bits))
 
 static char picture_of(kelp_paddr_t address)
 {
