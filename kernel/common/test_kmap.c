@@ -47,7 +47,7 @@ static void local_maps_nest(void)
 }
 
 /* Two threads on one CPU with all slots in use, and some that would like to move. */
-enum { OWN = KELP_KMAP_DEPTH, THREADS = 6 };
+enum { OWN = KELP_KMAP_DEPTH, THREADS = 12 };
 static struct own {
 	kelp_paddr_t frame[OWN];
 	unsigned depth;
@@ -68,7 +68,7 @@ static void hold_maps(void *argument)
 		cpu = this_cpu()->index;
 		for (unsigned turn = 0; turn < 4; turn++) {
 			if (me->sleeps && turn == 1)
-				thread_sleep(300);
+				thread_sleep(200u + 30u * me->depth);
 			else
 				thread_yield();
 			moved += this_cpu()->index != cpu;
@@ -95,8 +95,8 @@ static void local_maps_stay_with_their_thread(void)
 	for (unsigned t = 0; t < THREADS; t++) {
 		kelp_paddr_t block = test_frames(frames_order(OWN * PAGE_SIZE));
 
-		own[t].depth = t < 2 ? OWN : 1 + t;
-		own[t].sleeps = t % 2;
+		own[t].depth = t < 2 ? OWN : t;
+		own[t].sleeps = t % 3 == 2;
 		for (unsigned i = 0; i < OWN; i++) {
 			own[t].frame[i] = block + i * PAGE_SIZE;
 			test_put(own[t].frame[i], own[t].frame[i]);
