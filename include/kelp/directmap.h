@@ -18,8 +18,10 @@
  *
  * LOCKING. One lock of the embedder's per direct map covers every function but present,
  * statistics and the inlines, which are lock-free (CONCURRENCY in kelp/space.h). As coalescing
- * restructures, the direct map's addresses have root entries of their own, or the edits of what
- * shares one with it are under the same lock.
+ * and remove restructure, the direct map's addresses have root entries of their own, or the edits
+ * of what shares one with it are under the same lock. Where that is too much (five levels, and
+ * one root entry for the whole kernel), it suffices that the tables which span more than the
+ * window are never empty: coalescing takes away only tables that lie inside the window.
  *
  * CONTEXT. The immediate forms commit a gather: whatever port->shootdown allows. The gathered
  * forms leave the commit to the caller: what was taken away may be used by other CPUs until then,
@@ -160,6 +162,11 @@ enum kelp_status kelp_directmap_remove(struct kelp_directmap *map, kelp_pfn_t fi
  * the whole range. Errors: ADDRESS, ARGUMENT, NOT_MAPPED (a hole in the range), UNSUPPORTED
  * (INV-3.1; attributes that do not exist), RESTRICTED, NO_MEMORY (a split needs a table), what
  * quiesce answers.
+ *
+ * What was taken away page by page lies in small leaves: giving pages of it back needs no memory.
+ * What was taken away whole, or as a large part, lies in large leaves that are invalid, and giving
+ * back a part of one splits it: set_default of a part can answer NO_MEMORY. Who must not fail
+ * there gives back what was taken away in one, or takes away page by page.
  */
 enum kelp_status kelp_directmap_set_invalid(struct kelp_directmap *map, kelp_pfn_t first,
 					    uint64_t frames) KELP_WARN_UNUSED;

@@ -81,9 +81,9 @@ void arch_init_interrupts(void)
 	mask_legacy();
 	clock_init();
 	apic_init_boot();
-	kprintf("clock: %llu MHz, %s; %s\n",
+	kprintf("clock: %llu MHz, %s; %s, timer %llu kHz\n",
 		(unsigned long long)(arch_ticks_per_second() / 1000000u), clock_source(),
-		apic_mode());
+		apic_mode(), (unsigned long long)(apic_timer_per_second() / 1000u));
 	arch_irq_enable();
 	serial_enable_input();
 }

@@ -200,6 +200,8 @@ void apic_send_nmi(uint32_t target);
 void apic_send_init(uint32_t target);
 void apic_send_startup(uint32_t target, kelp_paddr_t page);
 void apic_timer_interrupt(void);
+/* 0: it counts with the clock. */
+uint64_t apic_timer_per_second(void);
 const char *apic_mode(void);
 /* Routes an ISA interrupt line to `vector` on the boot CPU. False: there is no I/O APIC. */
 bool ioapic_route_isa(unsigned line, unsigned vector);
