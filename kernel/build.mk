@@ -121,5 +121,7 @@ $(HOLDFAST_ISO): $(HOLDFAST_ELF) kernel/mkiso.sh
 PART_PROGRAMS += holdfast $(HOLDFAST_SCRATCH)
 PART_TESTS    += qemu: tests/qemu/run-boots.sh tests/qemu/run-boots-i386.sh tests/qemu/monitor.sh tests/qemu/differential.sh \
 	tests/qemu/run-devices.sh
+# KELP_TEST_SCALE is set there: see run-boots.sh.
+PART_SOAK     += qemu: tests/qemu/run-boots-i386.sh
 
 .PHONY: holdfast run shell iso

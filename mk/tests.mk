@@ -5,6 +5,7 @@
 # A part of the project (sim/build.mk, ...) adds its own tests with
 #   PART_PROGRAMS += what must be built
 #   PART_TESTS    += stage: 'command' 'command' ...    programs that print TAP
+#   PART_SOAK     += the same, for make soak
 
 JOBS       ?= $(shell nproc 2>/dev/null || echo 2)
 # Seconds one program may take.
@@ -62,11 +63,12 @@ test: test-programs ## All tests that take minutes: every format, compiler, sani
 		fuzz: $(FUZZERS:%='mk/run-fuzz.sh %') \
 		$(PART_TESTS)
 
-soak: $(RUN_TESTS) $(TESTS_release) $(TESTS_asan) $(TSAN_TESTS) $(FUZZERS) $(BUILD)/clang/tests/sim/library ## The same, random runs a hundred times as long: hours
-	@KELP_TEST_SCALE=$(SOAK_SCALE) KELP_FUZZ_SECONDS=$(SOAK_FUZZ_SECONDS) \
+soak: $(RUN_TESTS) $(PART_PROGRAMS) $(TESTS_release) $(TESTS_asan) $(TSAN_TESTS) $(FUZZERS) $(BUILD)/clang/tests/sim/library ## The same, random runs a hundred times as long: hours
+	@KELP_BUILD='$(BUILD)' KELP_TEST_SCALE=$(SOAK_SCALE) KELP_FUZZ_SECONDS=$(SOAK_FUZZ_SECONDS) \
 	$(RUN_TESTS) --jobs $(JOBS) --limit $(SOAK_LIMIT) --log $(BUILD)/logs-soak --since $(STARTED) \
 		release: $(TESTS_release) asan: $(TESTS_asan) tsan: $(TSAN_TESTS) \
 		fuzz: $(FUZZERS:%='mk/run-fuzz.sh %') \
-		mutants: 'tests/sim/mutate.sh $(BUILD)'
+		mutants: 'tests/sim/mutate.sh $(BUILD)' \
+		$(PART_SOAK)
 
 .PHONY: test test-programs soak

@@ -10,6 +10,7 @@
 #   says TEXT    ends with a failure whose log contains TEXT
 #   boots TEXT   ends well, and the log contains TEXT
 #   iso TESTS    the same through GRUB from a CD image
+# With KELP_TEST_SCALE set, as make soak does, those that take minutes and much memory, too.
 # With a pattern only the boots whose name contains it. HOLDFAST_ARCH chooses the kernel and its
 # table: x86_64 (default), x86_32.
 set -u
@@ -68,22 +69,37 @@ table_x86_32() {
 	sed '/^#/d;/^$/d' << 'T'
 PAE, 64 MiB, 1 CPU                 | 60 | --cpu qemu32 --memory 64M --cpus 1 | tests
 PAE and NX, 1 GiB, 4 CPUs          | 90 | --cpu max --memory 1G --cpus 4 | tests
-PAE, 8 GiB, 4 CPUs                 | 90 | --cpu max --memory 8G --cpus 4 | tests
-PAE, 1 GiB, 32 CPUs                | 90 | --cpu max --memory 1G --cpus 32 | tests=kernel:,cpus:,reach:,highmem:
-PAE, an old PC, 3 GiB              | 60 | --machine pc --cpu qemu32 --memory 3G --cpus 2 | tests
+PAE, 8 GiB, 4 CPUs                 | 90 | --cpu max --memory 8G --cpus 4 | tests=kernel:,frames:,kmap:,highmem:
+PAE, 1 GiB, 32 CPUs                | 90 | --cpu max --memory 1G --cpus 32 | tests=kernel:,cpus:,highmem:
+PAE, an old PC, 3 GiB              | 60 | --machine pc --cpu qemu32 --memory 3G --cpus 2 | tests=kernel:,frames:,mmu:,highmem:
 two levels, 512 MiB, 1 CPU         | 60 | --cpu qemu32,-pae --memory 512M --cpus 1 | tests
-two levels, 4 GiB, 2 CPUs          | 60 | --machine pc --cpu qemu32,-pae --memory 4G --cpus 2 | tests
+two levels, 4 GiB, 2 CPUs          | 60 | --machine pc --cpu qemu32,-pae --memory 4G --cpus 2 | tests=frames:,mmu:,space:,reach:,highmem:
 two levels, PSE-36, nopae, 2 GiB   | 60 | --cpu max --memory 2G --cpus 4 --append nopae | tests
 no global leaves                   | 60 | --cpu max,-pge --memory 64M --cpus 2 | tests=mmu:,space:,smp:
 two levels, memory out of reach    | 60 | --cpu qemu32,-pae --memory 8G --cpus 1 --append run=leaves | boots 6 GiB of RAM lie beyond the 4 GiB
 microvm                            | 60 | --machine microvm --cpu max --memory 64M --cpus 2 | tests=kernel:,cpus:
-BIOS, PAE                          | 60 | --cpu max --memory 1G --cpus 2 | iso tests
+PAE, every frame in random order   | 60 | --cpu max --memory 64M --cpus 2 --append churn=1000000 | tests=every
+two levels, every frame            | 60 | --cpu qemu32,-pae --memory 64M --cpus 2 --append churn=1000000 | tests=every
+PAE, debug_pagealloc, 1 GiB        | 60 | --cpu max --memory 1G --cpus 2 --append debug_pagealloc=on | tests=frames:,reach:,kmap:
+two levels, kmap=force             | 60 | --cpu max --memory 64M --cpus 2 --append nopae --append kmap=force | tests=space:,kmap:,highmem:
+PAE, BIOS                          | 60 | --cpu max --memory 1G --cpus 1 | iso tests
 a CPU without SSE2                 | 30 | --cpu pentium3 --memory 64M --cpus 1 | says this CPU is too old
 too little memory                  | 30 | --cpu max --memory 3M --cpus 1 | says needs 32 MiB
 a page fault                       | 30 | --cpu max --memory 64M --append run=fault_page | says there is no translation
 a store to text                    | 30 | --cpu qemu32,-pae --memory 64M --append run=fault_text | says the kernel's text
 a stack that overflows             | 30 | --cpu max --memory 64M --append run=fault_stack | says a guard page
 a stack that overflows, two levels | 30 | --cpu qemu32,-pae --memory 64M --append run=fault_stack | says a guard page
+T
+}
+
+# Only for make soak.
+long_x86_64() { :; }
+
+long_x86_32() {
+	sed '/^#/d;/^$/d' << 'T'
+PAE, 8 GiB, all of high memory     | 1800 | --cpu max --memory 8G --cpus 4 --append highmem=all | tests=filled
+two levels, 4 GiB, all of it       | 1800 | --machine pc --cpu qemu32,-pae --memory 4G --cpus 2 --append highmem=all | tests=filled
+PAE, all of the direct map         | 1800 | --cpu max --memory 1G --cpus 4 --append churn=1000000 | tests=every
 T
 }
 
@@ -133,7 +149,7 @@ judge() {
 	esac
 }
 
-"table_$arch" | { [ -z "$pattern" ] && cat || grep -- "$pattern"; } > "$logs/table"
+{ "table_$arch"; [ -z "${KELP_TEST_SCALE:-}" ] || "long_$arch"; } | { [ -z "$pattern" ] && cat || grep -- "$pattern"; } > "$logs/table"
 total=$(wc -l < "$logs/table")
 echo "1..$total"
 number=0 failed=0
