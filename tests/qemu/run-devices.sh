@@ -6,6 +6,7 @@
 #
 # Each line of the table: name | machine | options of boot.sh | words for the kernel |
 # arguments for QEMU | what is expected, words with commas between:
+# A machine i386-TYPE has the 32-bit kernel. Expected can be:
 #   all        every device test passes, and none is skipped but those named by skips=
 #   skips=N    exactly N are skipped
 #   disk       what the kernel wrote is on the scratch disk, and nothing else was changed
@@ -48,6 +49,8 @@ a short queue        | q35 | --cpus 2              | $tests | DISK -device virti
 a disk without cache | q35 | --cpus 2              | $tests | DISK -device virtio-blk-pci,drive=d,config-wce=off,write-cache=off -device virtio-rng-pci | all,disk
 order of flushes     | q35 | --cpus 2              | $tests | LOGGED -device virtio-blk-pci,drive=d -device virtio-rng-pci | all,disk,order
 several functions    | q35 | --cpus 2              | $tests | DISK -device virtio-blk-pci,drive=d,addr=5.0,multifunction=on -device virtio-rng-pci,addr=5.7 | all,disk,says=00:05.7
+i386, PAE, high memory | i386-q35 | --cpus 4 --memory 2G | $tests | DISK -device virtio-blk-pci,drive=d -device virtio-rng-pci | all,disk,says=high_memory,says=ECAM
+i386, two levels     | i386-pc | --cpus 1 --cpu qemu32,-pae | $tests | DISK -device virtio-blk-pci,drive=d -device virtio-rng-pci | all,disk
 BIOS                 | q35 | --cpus 2              | iso | DISK -device virtio-blk-pci,drive=d -device virtio-rng-pci | all,disk
 UEFI                 | q35 | --cpus 2              | iso | DISK -device virtio-blk-pci,drive=d -device virtio-rng-pci | uefi,all,disk
 no disk, no entropy  | q35 | --cpus 2              | $tests | -nodefaults | all,skips=16,says=disks:_none,says=there_is_no_entropy_device
@@ -68,6 +71,9 @@ make_iso() {
 
 boot() {
 	image=$elf firmware=
+	case $machine in
+	i386-*) image=$build/holdfast/x86_32/holdfast.elf machine=${machine#i386-} ;;
+	esac
 	"$scratch" make "$disk" "$seed" || return 2
 	case $words in
 	iso) make_iso || return 2; image=$logs/devices.iso words= ;;
