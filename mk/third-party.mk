@@ -62,7 +62,7 @@ $(foreach t,$(TARGETS),$(eval $(call codecs,target/$(t),$(CLANG),$(TARGET_FLAGS_
 	-Iport/codecs/freestanding,,)))
 
 # Tests that use the shipped hooks.
-CODEC_TESTS := tests/unit/snapshot_codecs
+CODEC_TESTS := tests/unit/snapshot_codecs tests/unit/snapshot_tamper
 $(foreach v,$(VARIANTS),$(eval $(CODEC_TESTS:%=$(BUILD)/$(v)/%): $(BUILD)/$(v)/libkelp-codecs.a))
 
 .PHONY: third-party

@@ -8,7 +8,8 @@
 # The machine knows nothing of Kelp; kelp_port.c binds the two.
 SIM_MACHINE_SOURCES := $(addprefix sim/,cache.c cpu.c invalidate.c judge.c memory.c record.c \
 	tables.c trace.c verdict.c walk_x86.c walk_arm64.c walk_riscv.c walk_fake.c)
-SIM_SOURCES := $(SIM_MACHINE_SOURCES) sim/kelp_port.c
+# The disk is apart from it: it needs no machine.
+SIM_SOURCES := $(SIM_MACHINE_SOURCES) sim/kelp_port.c sim/disk.c
 SIM_TESTS := $(sort $(wildcard tests/sim/*.c))
 SIM_PROGRAM_SOURCES := $(sort $(wildcard tests/sim/programs/*.c tests/sim/support/*.c \
 	examples/simulated/pages.c examples/simulated/harness.c))
