@@ -230,7 +230,7 @@ static void random_bits_of_data(void **state)
 
 	(void)state;
 	disk_of(image);
-	for (unsigned n = 0; n < 1500; n++) {
+	for (unsigned n = 0; n < 700; n++) {
 		uint64_t span = (image->end - KELP_IMAGE_RECORDS) * 8;
 		uint64_t bit;
 
