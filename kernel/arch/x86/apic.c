@@ -109,14 +109,17 @@ const char *apic_mode(void)
 	return x2apic ? "x2APIC" : "xAPIC";
 }
 
-void apic_init_cpu(void)
+/* Bit 11 enables, bit 10 extends; extending happens from the enabled state only. */
+static void enable(uint64_t base)
 {
-	uint64_t base = read_msr(MSR_APIC_BASE);
-
-	/* Bit 11 enables, bit 10 extends; extending happens from the enabled state only. */
 	write_msr(MSR_APIC_BASE, base | 0x800u);
 	if (x2apic)
 		write_msr(MSR_APIC_BASE, base | 0xc00u);
+}
+
+void apic_init_cpu(void)
+{
+	enable(read_msr(MSR_APIC_BASE));
 	apic_write(APIC_SPURIOUS, SPURIOUS_ENABLE | VECTOR_SPURIOUS);
 	apic_write(APIC_LINT0, LVT_MASKED);
 	apic_write(APIC_LINT1, LVT_NMI);
@@ -353,7 +356,7 @@ void arch_look_around(void)
 	if (!x2apic)
 		registers = fixmap_set(FIX_LOCAL_APIC, base & ~UINT64_C(0xfff), VM_DEVICE);
 	else
-		write_msr(MSR_APIC_BASE, base | 0xc00u);
+		enable(base);
 	boot_cpu.hardware_id = apic_id();
 }
 
