@@ -8,6 +8,7 @@
 #include <frames.h>
 #include <hibernate.h>
 #include <hotplug.h>
+#include <kexec.h>
 #include <monitor.h>
 #include <port.h>
 #include <print.h>
@@ -110,6 +111,7 @@ static void main_thread(void)
 	hibernate_resume();
 #endif
 	say_where_we_are();
+	kexec_print_message();
 	if (command_line_has("story", NULL, 0))
 		end(story());
 	if (command_line_has("test", NULL, 0))

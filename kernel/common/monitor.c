@@ -9,6 +9,7 @@
 #include <frames.h>
 #include <hibernate.h>
 #include <irq.h>
+#include <kexec.h>
 #include <port.h>
 #include <print.h>
 #include <reach.h>
@@ -369,6 +370,7 @@ const struct monitor_command monitor_commands[] = {
 	{"hibernate", "[test_resume|memory]", "to disk and off; to disk and on; without a disk",
 	 run_hibernate},
 #endif
+	{"kexec", "[<kernel> [<initrd>] ...]", "starts another kernel; alone: which there are", run_kexec},
 	{"poweroff", "", "switches the machine off", run_poweroff},
 	{"reboot", "", "resets it", run_reboot},
 };

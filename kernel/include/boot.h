@@ -33,6 +33,13 @@ struct memory_map {
 	struct memory_range range[BOOT_RANGES];
 };
 
+/* What the loader brought along besides the kernel: initrds, messages. */
+struct boot_module {
+	kelp_paddr_t first;
+	uint64_t size;
+	char name[32]; /* its command line, as far as it goes */
+};
+
 struct boot_info {
 	const char *protocol;         /* "PVH", "multiboot2" */
 	char loader[64];              /* the loader's own name, if it gave one */
@@ -42,6 +49,8 @@ struct boot_info {
 	/* Memory the loader left things in, taken out of what the early allocator gives. */
 	unsigned keep_count;
 	struct memory_range keep[32];
+	unsigned module_count; /* those that did not fit are kept too, but not known */
+	struct boot_module module[8];
 };
 
 extern struct boot_info boot_info;

@@ -27,6 +27,18 @@ static void keep(struct boot_info *info, uint64_t address, uint64_t size)
 	info->keep[info->keep_count++] = (struct memory_range){address, size, MEMORY_RESERVED};
 }
 
+static void add_module(struct boot_info *info, uint64_t address, uint64_t size, const char *name)
+{
+	struct boot_module *module = &info->module[info->module_count];
+
+	keep(info, address, size);
+	if (info->module_count == ARRAY_COUNT(info->module))
+		return;
+	info->module_count++;
+	*module = (struct boot_module){.first = address, .size = size};
+	copy_string(module->name, name, sizeof(module->name));
+}
+
 /* ACPI 6.4, 15.4, table 15-6: address range types, the same numbers everywhere. */
 static enum memory_kind kind_of(uint32_t type)
 {
@@ -88,7 +100,8 @@ static void read_pvh(struct boot_info *info, uint64_t address)
 
 		keep(info, start->modules, size);
 		for (uint32_t i = 0; i < start->module_count; i++)
-			keep(info, module[i].address, module[i].size);
+			add_module(info, module[i].address, module[i].size,
+				   module[i].command_line ? reach(module[i].command_line, 32) : "");
 	}
 	if (start->command_line)
 		copy_string(info->command_line, reach(start->command_line, BOOT_COMMAND_LINE),
@@ -132,14 +145,15 @@ static void read_multiboot2_map(struct boot_info *info, const struct multiboot2_
 	}
 }
 
-/* First and last + 1 address, 32 bits each. */
-static void keep_multiboot2_module(struct boot_info *info, const struct multiboot2_tag *tag)
+/* First and last + 1 address, 32 bits each, and a text. */
+static void add_multiboot2_module(struct boot_info *info, const struct multiboot2_tag *tag)
 {
 	uint32_t bound[2];
 
 	memcpy(bound, tag + 1, sizeof(bound));
 	if (bound[1] > bound[0])
-		keep(info, bound[0], bound[1] - bound[0]);
+		add_module(info, bound[0], bound[1] - bound[0],
+			   tag->size > 16 ? (const char *)(tag + 2) : "");
 }
 
 static void read_multiboot2(struct boot_info *info, uint64_t address)
@@ -162,7 +176,7 @@ static void read_multiboot2(struct boot_info *info, uint64_t address)
 		else if (tag->type == TAG_LOADER)
 			copy_string(info->loader, text, sizeof(info->loader));
 		else if (tag->type == TAG_MODULE)
-			keep_multiboot2_module(info, tag);
+			add_multiboot2_module(info, tag);
 		else if (tag->type == TAG_MAP)
 			read_multiboot2_map(info, tag);
 		else if (tag->type == TAG_RSDP_2 || (tag->type == TAG_RSDP_1 && !info->acpi_rsdp))

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/* kexec: loads the next kernel through Kelp, stops this one, and goes. */
+#include <kexec.h>
+
+#include <arch.h>
+#include <cpu.h>
+#include <drivers/devices.h>
+#include <frames.h>
+#include <monitor.h>
+#include <print.h>
+#include <thread.h>
+#include <vm.h>
+
+/* Too large for a stack; one at a time. */
+static struct kexec_plan plan;
+static struct kelp_kexec kexec;
+static char command_line[BOOT_COMMAND_LINE];
+static char message[128];
+
+/* ---- where things may lie ---------------------------------------------------------------- */
+
+bool kexec_is_ram(kelp_paddr_t first, uint64_t size)
+{
+	for (unsigned i = 0; i < boot_info.map.count; i++) {
+		const struct memory_range *range = &boot_info.map.range[i];
+
+		if (range->kind == MEMORY_RAM && first >= range->first &&
+		    first - range->first < range->size &&
+		    size <= range->size - (first - range->first))
+			return true;
+	}
+	return false;
+}
+
+/* The first segment that touches the range; NULL: none. */
+static const struct kelp_kexec_segment *in_the_way(const struct kexec_plan *p, kelp_paddr_t first,
+						   uint64_t size)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		const struct kelp_kexec_segment *segment = &p->segments[i];
+
+		if (first < segment->destination + segment->size &&
+		    segment->destination < first + size)
+			return segment;
+	}
+	return NULL;
+}
+
+bool kexec_place(const struct kexec_plan *p, uint64_t size, uint64_t alignment, kelp_paddr_t first,
+		 kelp_paddr_t last, kelp_paddr_t *address)
+{
+	size = align_up(size, PAGE_SIZE);
+	for (unsigned i = 0; i < boot_info.map.count; i++) {
+		const struct memory_range *range = &boot_info.map.range[i];
+		uint64_t at = align_up(max_u64(range->first, first), alignment);
+		const struct kelp_kexec_segment *segment;
+
+		if (range->kind != MEMORY_RAM)
+			continue;
+		while ((segment = in_the_way(p, at, size)))
+			at = align_up(segment->destination + segment->size, alignment);
+		if (at + size - 1u <= last && kexec_is_ram(at, size)) {
+			*address = at;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool kexec_add(struct kexec_plan *p, kelp_paddr_t destination, uint64_t size, const void *data,
+	       uint64_t data_size)
+{
+	if (p->count == KEXEC_SEGMENTS)
+		return false;
+	p->segments[p->count++] = (struct kelp_kexec_segment){
+		.destination = destination,
+		.size = align_up(size, PAGE_SIZE),
+		.data_size = data_size,
+		.data = data,
+	};
+	return true;
+}
+
+void *kexec_parameter_page(struct kexec_plan *p)
+{
+	return p->page_count < KEXEC_PAGES ? p->page[p->page_count++] : NULL;
+}
+
+/* ---- Kelp's hooks ------------------------------------------------------------------------ */
+
+static bool usable(void *context, kelp_pfn_t first, uint64_t frames)
+{
+	(void)context;
+	return kexec_is_ram(first.number << PAGE_SHIFT, frames << PAGE_SHIFT);
+}
+
+static bool page_take(void *context, kelp_paddr_t limit, kelp_paddr_t *page)
+{
+	(void)context;
+	return frames_take(0, min_u64(limit, FRAME_DIRECT), page);
+}
+
+static void page_give(void *context, kelp_paddr_t page)
+{
+	(void)context;
+	frames_give(0, page);
+}
+
+static void *page_pointer(void *context, kelp_paddr_t page)
+{
+	(void)context;
+	return direct_pointer(page);
+}
+
+static void hook_panic(void *context, const char *what, const char *where)
+{
+	(void)context;
+	panic("%s (%s)", what, where);
+}
+
+static const struct kelp_kexec_config config = {
+	.page_shift = PAGE_SHIFT,
+	.usable = usable,
+	.page_take = page_take,
+	.page_give = page_give,
+	.pointer = page_pointer,
+	.panic = hook_panic,
+};
+
+/* ---- the steps --------------------------------------------------------------------------- */
+
+static void say_segment(const struct kelp_kexec_segment *segment)
+{
+	char a[SIZE_TEXT], b[SIZE_TEXT];
+
+	kprintf("  0x%012llx - 0x%012llx  %10s, %s of data\n",
+		(unsigned long long)segment->destination,
+		(unsigned long long)(segment->destination + segment->size - 1u),
+		size_text(a, segment->size), size_text(b, segment->data_size));
+}
+
+static const char *refused(enum kelp_status status)
+{
+	kprintf("kexec: segment %u:\n", (unsigned)kexec.failed_segment);
+	say_segment(&plan.segments[kexec.failed_segment]);
+	return kelp_status_text(status);
+}
+
+/* Until everything is in place. NULL, or why not. */
+static const char *load(kelp_paddr_t *list)
+{
+	uint64_t start = time_microseconds(), tables, moved;
+	char size[SIZE_TEXT];
+	const char *why;
+	enum kelp_status status = kelp_kexec_init(&kexec, &config, plan.segments, plan.count);
+
+	if (status != KELP_OK)
+		return refused(status);
+	status = kelp_kexec_load(&kexec);
+	if (status != KELP_OK)
+		return refused(status);
+	why = arch_kexec_prepare(&plan, &kexec, &tables);
+	if (why)
+		return why;
+	status = kelp_kexec_finish(&kexec, list);
+	if (status != KELP_OK) {
+		arch_kexec_cancel(&kexec);
+		return kelp_status_text(status);
+	}
+	moved = time_microseconds() - start;
+	kprintf("kexec: %s in %llu segments, loaded in %llu us; %llu steps will move it, through "
+		"%llu table pages\n",
+		size_text(size, kexec.pages << PAGE_SHIFT), (unsigned long long)plan.count,
+		(unsigned long long)moved, (unsigned long long)kexec.steps,
+		(unsigned long long)tables);
+	for (size_t i = 0; i < plan.count; i++)
+		say_segment(&plan.segments[i]);
+	return NULL;
+}
+
+/* On the boot CPU: the others can be sent back to where they wait for a startup, it cannot. */
+static void leave(void *argument)
+{
+	kelp_paddr_t list = *(const kelp_paddr_t *)argument;
+	enum kelp_status status;
+
+	status = kelp_kexec_verify(&kexec);
+	if (status != KELP_OK) {
+		kprintf("kexec: what was loaded has changed since: nothing was overwritten\n");
+		return;
+	}
+	kprintf("kexec: stopping devices and CPUs; on to %s\n", plan.what);
+	if (!devices_stop()) {
+		(void)devices_restart();
+		return;
+	}
+	preempt_disable();
+	arch_irq_disable();
+	arch_kexec_stop_cpus();
+	/* A device that did not stop would be seen here. Nobody is left to be told but the line. */
+	if (kelp_kexec_verify(&kexec) != KELP_OK) {
+		print_unlocked(true);
+		kprintf("kexec: memory changed after the devices were stopped\n");
+		arch_exit_to_host(false);
+		arch_reboot();
+	}
+	arch_kexec_jump(&plan, list);
+}
+
+static const char *go(void)
+{
+	kelp_paddr_t list;
+	struct thread *thread;
+	const char *why = load(&list);
+
+	if (!why) {
+		thread = thread_start("kexec", leave, &list, 0);
+		if (thread) {
+			thread_join(thread);
+			why = "this machine goes on";
+		} else {
+			why = "no memory for a thread";
+		}
+		arch_kexec_cancel(&kexec);
+	}
+	kelp_kexec_unload(&kexec);
+	return why;
+}
+
+/* ---- the command ------------------------------------------------------------------------- */
+
+static void list_files(void)
+{
+	struct kexec_file file;
+	char size[SIZE_TEXT];
+	unsigned n = 0;
+
+	for (; kexec_file(n, &file); n++)
+		kprintf("  %-24s %10s\n", file.name, size_text(size, file.size));
+	if (n == 0)
+		kprintf("no files: give this kernel a cpio archive (newc) with some "
+			"(QEMU: -initrd)\n");
+}
+
+static void join_words(unsigned count, char **word)
+{
+	size_t used = 0;
+
+	command_line[0] = '\0';
+	for (unsigned i = 0; i < count; i++) {
+		size_t length = strlen(word[i]);
+
+		if (used + length + 2 > sizeof(command_line))
+			return;
+		if (used)
+			command_line[used++] = ' ';
+		memcpy(command_line + used, word[i], length + 1);
+		used += length;
+	}
+}
+
+bool run_kexec(unsigned count, char **word)
+{
+	unsigned next = 2;
+	const char *why;
+
+	if (count == 1) {
+		list_files();
+		return true;
+	}
+	memset(&plan, 0, sizeof(plan));
+	if (!kexec_find(word[1], &plan.kernel)) {
+		kprintf("kexec: there is no file \"%s\"; there are:\n", word[1]);
+		list_files();
+		return false;
+	}
+	if (count > 2 && kexec_find(word[2], &plan.initrd))
+		next = 3;
+	join_words(count - next, word + next);
+	format_text(message, sizeof(message), "from a Holdfast of %u CPUs and %u-level tables, "
+		    "%llu ms after its start", cpu_count, kernel_format.levels,
+		    (unsigned long long)(time_microseconds() / 1000u));
+	plan.command_line = command_line;
+	plan.message = message;
+	why = arch_kexec_plan(&plan);
+	if (!why)
+		why = go();
+	kprintf("kexec: %s: %s\n", plan.kernel.name, why);
+	return false;
+}
+
+void kexec_print_message(void)
+{
+	for (unsigned i = 0; i < boot_info.module_count; i++) {
+		const struct boot_module *module = &boot_info.module[i];
+		char text[128];
+
+		if (strcmp(module->name, "message") ||
+		    module->first + module->size - 1u > direct_last())
+			continue;
+		copy_string(text, direct_pointer(module->first),
+			    (size_t)min_u64(sizeof(text), module->size + 1u));
+		kprintf("kexec: a message %s\n", text);
+	}
+}
