@@ -106,6 +106,25 @@ $(HOLDFAST_SCRATCH): tests/qemu/tools/scratch.c
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -std=gnu11 -O1 -g $(WARNINGS) $< -o $@
 
+# What is started from Holdfast: archives of files, and the whole user space of a Linux.
+HOLDFAST_KEXEC := $(BUILD)/holdfast/kexec
+DEBIAN_KERNEL  := $(BUILD)/debian-kernel
+
+$(HOLDFAST_KEXEC)/mkcpio: tests/qemu/tools/mkcpio.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) -std=gnu11 -O1 -g $(WARNINGS) $< -o $@
+
+$(HOLDFAST_KEXEC)/linux-init: tests/qemu/tools/linux-init.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) --target=x86_64-unknown-linux-gnu -fuse-ld=lld -std=gnu11 -O1 $(WARNINGS) -ffreestanding \
+		-fno-stack-protector -fno-pic -nostdlib -static $< -o $@
+
+# A package, fetched once and not installed. Without it the tests of it are skipped.
+debian-kernel:
+	$(Q)tests/qemu/debian-kernel.sh $(DEBIAN_KERNEL)
+
 run: $(HOLDFAST_ELF) $(HOLDFAST_SCRATCH) ## The whole story in QEMU, without a keypress; build/run/report.json
 	@tests/qemu/run.sh $(HOLDFAST_ELF) $(HOLDFAST_SCRATCH) $(BUILD)/run
 
@@ -118,10 +137,10 @@ $(HOLDFAST_ISO): $(HOLDFAST_ELF) kernel/mkiso.sh
 	$(call say,ISO,$@)
 	$(Q)kernel/mkiso.sh $< $@
 
-PART_PROGRAMS += holdfast $(HOLDFAST_SCRATCH)
+PART_PROGRAMS += holdfast $(HOLDFAST_SCRATCH) $(HOLDFAST_KEXEC)/mkcpio $(HOLDFAST_KEXEC)/linux-init debian-kernel
 PART_TESTS    += qemu: tests/qemu/run-boots.sh tests/qemu/run-boots-i386.sh tests/qemu/monitor.sh tests/qemu/differential.sh \
-	tests/qemu/run-devices.sh
+	tests/qemu/run-devices.sh tests/qemu/kexec.sh
 # KELP_TEST_SCALE is set there: see run-boots.sh.
 PART_SOAK     += qemu: tests/qemu/run-boots-i386.sh
 
-.PHONY: holdfast run shell iso
+.PHONY: holdfast run shell iso debian-kernel
