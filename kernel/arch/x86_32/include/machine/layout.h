@@ -30,7 +30,7 @@
 /* Local and global kmap, the copy window, the fixmap; see <reach.h>. */
 #define KMAP_LOCAL_BASE   ADDRESS(0xd0000000)
 #define KMAP_GLOBAL_BASE  ADDRESS(0xd4000000)
-#define KMAP_GLOBAL_PAGES 512
+#define KMAP_GLOBAL_PAGES 256
 #define COPYWIN_BASE      ADDRESS(0xd5000000)
 #define FIXMAP_BASE       ADDRESS(0xd6000000)
 
