@@ -72,16 +72,23 @@ static void draw(kelp_paddr_t first, kelp_paddr_t end, uint64_t step)
 	}
 }
 
-/* The end of what the direct map shows. */
+static enum kelp_visit note_end(void *context, const struct kelp_mapping *mapping)
+{
+	*(kelp_paddr_t *)context = mapping->va + mapping->size - DIRECT_BASE;
+	return KELP_VISIT_CONTINUE;
+}
+
+/* The end of what the direct map shows, memory that came later included. */
 static kelp_paddr_t direct_end(void)
 {
+	unsigned long flags = vm_read_begin();
 	kelp_paddr_t end = 0;
 
-	for (unsigned i = 0; i < boot_info.map.count; i++)
-		if (boot_info.map.range[i].kind == MEMORY_RAM)
-			end = max_u64(end, boot_info.map.range[i].first +
-						   boot_info.map.range[i].size);
-	return min_u64(end, kernel_direct.size);
+	if (kelp_space_walk(&kernel_space, DIRECT_BASE, kernel_direct.size, KELP_WALK_RUNS,
+			    note_end, &end) != KELP_OK)
+		end = 0;
+	vm_read_end(flags);
+	return end;
 }
 
 void direct_print_statistics(void)
@@ -143,7 +150,7 @@ static const char *kind_of(kelp_paddr_t address)
 		if (address - range->first < range->size)
 			return memory_kind_name(range->kind);
 	}
-	return "nothing the firmware knows of";
+	return frames_manages(address) ? "RAM that came later" : "nothing the firmware knows of";
 }
 
 struct places {
