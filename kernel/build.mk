@@ -141,6 +141,6 @@ PART_PROGRAMS += holdfast $(HOLDFAST_SCRATCH) $(HOLDFAST_KEXEC)/mkcpio $(HOLDFAS
 PART_TESTS    += qemu: tests/qemu/run-boots.sh tests/qemu/run-boots-i386.sh tests/qemu/monitor.sh tests/qemu/differential.sh \
 	tests/qemu/run-devices.sh tests/qemu/kexec.sh
 # KELP_TEST_SCALE is set there: see run-boots.sh.
-PART_SOAK     += qemu: tests/qemu/run-boots-i386.sh
+PART_SOAK     += qemu: tests/qemu/run-boots.sh tests/qemu/run-boots-i386.sh
 
 .PHONY: holdfast run shell iso debian-kernel

@@ -93,7 +93,12 @@ T
 }
 
 # Only for make soak.
-long_x86_64() { :; }
+long_x86_64() {
+	sed '/^#/d;/^$/d' << 'T'
+4 GiB, every frame, 1 GiB leaves   | 1800 | --cpu max,-la57 --memory 4G --cpus 4 --append churn=10000000 | tests=every
+8 GiB, every frame, 5 levels       | 1800 | --cpu max --memory 8G --cpus 2 --append churn=10000000 | tests=every
+T
+}
 
 long_x86_32() {
 	sed '/^#/d;/^$/d' << 'T'
