@@ -48,7 +48,7 @@ static uint32_t state_of(const struct kelp_memmap *map, uint64_t subsection)
 {
 	const struct kelp_subsection *record = kelp_memmap_record(map, subsection);
 
-	return record ? kelp_shared_load(&record->state) : 0;
+	return record ? kelp_subsection_state(record) : 0;
 }
 
 static const uint32_t kind = KELP_SUBSECTION_VALID | KELP_SUBSECTION_ACTIVE |
@@ -145,7 +145,8 @@ static void activate(struct kelp_memmap *map, const struct span *span)
 	for (uint64_t s = span->first; s <= span->last; s++) {
 		struct kelp_subsection *record = kelp_memmap_known(map, s);
 
-		kelp_shared_store(&record->state, record->state | KELP_SUBSECTION_ACTIVE);
+		kelp_subsection_set_state(record,
+					  kelp_subsection_state(record) | KELP_SUBSECTION_ACTIVE);
 	}
 }
 
@@ -159,7 +160,8 @@ static enum kelp_status deactivate(struct kelp_memmap *map, const struct span *s
 	for (uint64_t s = span->first; s <= span->last; s++) {
 		struct kelp_subsection *record = kelp_memmap_known(map, s);
 
-		kelp_shared_store(&record->state, record->state & ~KELP_SUBSECTION_ACTIVE);
+		kelp_subsection_set_state(record,
+					  kelp_subsection_state(record) & ~KELP_SUBSECTION_ACTIVE);
 	}
 	status = kelp_holds_wait(&map->holds, (uint32_t)span->first & map->holds.bucket_mask,
 				 count > KELP_HOLD_BUCKETS_MAX ? KELP_HOLD_BUCKETS_MAX
@@ -173,8 +175,8 @@ static enum kelp_status deactivate(struct kelp_memmap *map, const struct span *s
 static void poison(struct kelp_memmap *map, const struct span *span)
 {
 	for (uint64_t s = span->first; s <= span->last; s++)
-		__builtin_memset(kelp_memmap_known(map, s)->pages, KELP_MEMMAP_POISON,
-				 kelp_memmap_descriptors_size(map));
+		__builtin_memset(kelp_subsection_pages(kelp_memmap_known(map, s)),
+				 KELP_MEMMAP_POISON, kelp_memmap_descriptors_size(map));
 }
 
 /* ---- coming ------------------------------------------------------------------------------- */
@@ -273,7 +275,7 @@ static void enter_span(struct kelp_hotplug *plug, const struct span *span, uint3
 		else
 			descriptors->block = descriptors->block->next;
 		__builtin_memset(pages, KELP_MEMMAP_POISON, size);
-		kelp_shared_store_word((uintptr_t *)(void *)&record->pages, (uintptr_t)pages);
+		kelp_subsection_set_pages(record, pages);
 		if (descriptors->host_frames)
 			record->home = (uint32_t)span->first + 1u;
 		if (descriptors->host_frames && s == span->first) {
@@ -421,7 +423,7 @@ static enum kelp_status go(struct kelp_hotplug *plug, const struct span *span)
 	for (uint64_t s = span->last + 1u; s-- > span->first;) {
 		struct kelp_subsection *record = kelp_memmap_known(map, s);
 
-		kelp_shared_store(&record->state, 0);
+		kelp_subsection_set_state(record, 0);
 		kelp_memmap_give_descriptors(map, s);
 		if (record->home)
 			kelp_memmap_known(map, record->home - 1u)->more.hosting.members--;

@@ -279,7 +279,7 @@ void kelp_memmap_enter(struct kelp_memmap *map, uint64_t subsection, uint32_t st
 	struct kelp_section *section = kelp_memmap_section(map, number);
 	struct kelp_subsection *record = kelp_memmap_record_of(map, section, subsection);
 
-	kelp_shared_store(&record->state, state);
+	kelp_subsection_set_state(record, state);
 	kelp_present_set(section->present, map->record_bits,
 			 (uint32_t)subsection & map->record_mask);
 	kelp_present_set(directory->present, map->directory_bits,
@@ -296,8 +296,8 @@ void kelp_memmap_leave(struct kelp_memmap *map, uint64_t subsection)
 	struct kelp_subsection *record = kelp_memmap_record_of(map, section, subsection);
 	uint32_t any;
 
-	kelp_shared_store(&record->state, 0);
-	kelp_shared_store_word((uintptr_t *)(void *)&record->pages, 0);
+	kelp_subsection_set_state(record, 0);
+	kelp_subsection_set_pages(record, NULL);
 	record->home = 0;
 	__builtin_memset(&record->more, 0, sizeof(record->more));
 	kelp_present_clear(section->present, map->record_bits,
@@ -312,9 +312,12 @@ void kelp_memmap_leave(struct kelp_memmap *map, uint64_t subsection)
 }
 
 static void initialise_run(struct kelp_memmap *map, const struct kelp_subsection *record,
-			   kelp_pfn_t first, uint64_t index, uint64_t frames)
+			   kelp_pfn_t first, uint64_t frames)
 {
-	unsigned char *page = (unsigned char *)record->pages + index * map->descriptor_size;
+	uint32_t state = kelp_subsection_state(record);
+	unsigned char *page = kelp_memmap_at(
+		kelp_subsection_pages(record),
+		((uint32_t)first.number & map->subsection_mask) * map->descriptor_size);
 
 	__builtin_memset(page, 0, (size_t)frames * map->descriptor_size);
 	for (uint64_t i = 0; i < frames && map->frame_bytes; i++) {
@@ -327,46 +330,53 @@ static void initialise_run(struct kelp_memmap *map, const struct kelp_subsection
 	}
 	if (map->config.initialise)
 		map->config.initialise(map->config.context, page, first, frames,
-				       (kelp_zone_t)(record->state >> KELP_SUBSECTION_ZONE_SHIFT),
-				       (record->state & KELP_SUBSECTION_DEVICE) != 0);
+				       (kelp_zone_t)(state >> KELP_SUBSECTION_ZONE_SHIFT),
+				       (state & KELP_SUBSECTION_DEVICE) != 0);
 }
 
 void kelp_memmap_initialise(struct kelp_memmap *map, uint64_t subsection)
 {
 	struct kelp_subsection *record = kelp_memmap_known(map, subsection);
-	uint64_t frames = UINT64_C(1) << map->subsection_order;
-	uint64_t run = 0;
+	uint32_t state = kelp_subsection_state(record);
+	kelp_pfn_t run = {subsection << map->subsection_order};
+	uint64_t end = run.number + map->subsection_mask + 1u;
 
-	for (uint64_t i = 0; i <= frames; i++) {
-		kelp_pfn_t pfn = {(subsection << map->subsection_order) + i};
-
-		if (i < frames && !kelp_memmap_is_hole(map, record, record->state, pfn))
-			continue;
-		if (run < i) {
-			pfn.number -= i - run;
-			initialise_run(map, record, pfn, run, i - run);
-		}
-		run = i + 1u;
+	if (!(state & KELP_SUBSECTION_PARTIAL)) {
+		initialise_run(map, record, run, end - run.number);
+		return;
 	}
+	for (uint64_t i = run.number; i <= end; i++) {
+		if (i < end && !kelp_memmap_is_hole(map, record, state, (kelp_pfn_t){i}))
+			continue;
+		if (run.number < i)
+			initialise_run(map, record, run, i - run.number);
+		run.number = i + 1u;
+	}
+}
+
+/* A bit per frame, in words. */
+static size_t holes_size(const struct kelp_memmap *map)
+{
+	return map->subsection_order > 5 ? (size_t)1 << (map->subsection_order - 3u) : 4u;
 }
 
 void kelp_memmap_give_descriptors(struct kelp_memmap *map, uint64_t subsection)
 {
 	struct kelp_subsection *record = kelp_memmap_known(map, subsection);
+	void *pages = kelp_subsection_pages(record);
 	size_t size = kelp_memmap_descriptors_size(map);
 
 	if (map->array) {
 		kelp_pfn_t host = {(uint64_t)(record->home - 1u) << map->subsection_order};
 
-		map->config.array_unback(map->config.context, record->pages, size,
+		map->config.array_unback(map->config.context, pages, size,
 					 record->home ? &host : NULL);
 	} else if (!record->home) {
-		map->config.give(map->config.context, KELP_MEMMAP_DESCRIPTORS, record->pages, size);
+		map->config.give(map->config.context, KELP_MEMMAP_DESCRIPTORS, pages, size);
 	}
-	if (record->state & KELP_SUBSECTION_PARTIAL)
+	if (kelp_subsection_state(record) & KELP_SUBSECTION_PARTIAL)
 		map->config.give(map->config.context, KELP_MEMMAP_HOLES, record->more.present,
-				 (size_t)1 << (map->subsection_order > 5 ? map->subsection_order - 3
-									  : 2));
+				 holes_size(map));
 }
 
 uint64_t kelp_memmap_hosting(const struct kelp_memmap *map, uint64_t subsection)
@@ -396,7 +406,7 @@ static enum kelp_status take_early(struct kelp_memmap *map, uint64_t subsection,
 
 	if (status != KELP_OK)
 		return status;
-	holes = (size_t)1 << (map->subsection_order > 5 ? map->subsection_order - 3 : 2);
+	holes = holes_size(map);
 	present = kelp_memmap_take(map, KELP_MEMMAP_HOLES, holes);
 	if (map->array) {
 		pages = (void *)(map->array + (uintptr_t)subsection * size);
@@ -416,7 +426,7 @@ static enum kelp_status take_early(struct kelp_memmap *map, uint64_t subsection,
 	__builtin_memset(present, 0, holes);
 	__builtin_memset(pages, KELP_MEMMAP_POISON, size);
 	record = kelp_memmap_known(map, subsection);
-	kelp_shared_store_word((uintptr_t *)(void *)&record->pages, (uintptr_t)pages);
+	kelp_subsection_set_pages(record, pages);
 	record->more.present = present;
 	kelp_memmap_enter(map, subsection,
 			  KELP_SUBSECTION_VALID | KELP_SUBSECTION_PARTIAL | KELP_SUBSECTION_EARLY |
@@ -434,10 +444,10 @@ static enum kelp_status add_early_part(struct kelp_memmap *map, uint64_t subsect
 	uint64_t last = first + (UINT64_C(1) << map->subsection_order) - 1u;
 	enum kelp_status status = KELP_OK;
 
-	if (!record || record->state == 0) {
+	if (!record || kelp_subsection_state(record) == 0) {
 		status = take_early(map, subsection, range->zone);
 		record = status == KELP_OK ? kelp_memmap_known(map, subsection) : NULL;
-	} else if (record->state >> KELP_SUBSECTION_ZONE_SHIFT != range->zone) {
+	} else if (kelp_subsection_state(record) >> KELP_SUBSECTION_ZONE_SHIFT != range->zone) {
 		status = KELP_ERR_UNSUPPORTED;
 	}
 	if (status != KELP_OK)
@@ -471,21 +481,20 @@ static bool is_whole(const struct kelp_memmap *map, const uint32_t *present)
 static void finish_early(struct kelp_memmap *map, uint64_t subsection)
 {
 	struct kelp_subsection *record = kelp_memmap_known(map, subsection);
-	uint32_t state = record->state;
+	uint32_t state = kelp_subsection_state(record);
 
 	if (state & KELP_SUBSECTION_ACTIVE)
 		return;
 	if (is_whole(map, record->more.present)) {
 		map->config.give(map->config.context, KELP_MEMMAP_HOLES, record->more.present,
-				 (size_t)1 << (map->subsection_order > 5 ? map->subsection_order - 3
-									  : 2));
+				 holes_size(map));
 		record->more.present = NULL;
 		state &= ~KELP_SUBSECTION_PARTIAL;
-		kelp_shared_store(&record->state, state);
+		kelp_subsection_set_state(record, state);
 		__builtin_memset(&record->more, 0, sizeof(record->more));
 	}
 	kelp_memmap_initialise(map, subsection);
-	kelp_shared_store(&record->state, state | KELP_SUBSECTION_ACTIVE);
+	kelp_subsection_set_state(record, state | KELP_SUBSECTION_ACTIVE);
 }
 
 /* Everything that exists, and the map itself. */
@@ -568,7 +577,7 @@ struct kelp_subsection *kelp_memmap_subsection(const struct kelp_memmap *map, ke
 uint32_t kelp_pfn_state(const struct kelp_memmap *map, kelp_pfn_t pfn)
 {
 	const struct kelp_subsection *record = kelp_memmap_subsection(map, pfn);
-	uint32_t state = record ? kelp_shared_load(&record->state) : 0;
+	uint32_t state = record ? kelp_subsection_state(record) : 0;
 
 	return state != 0 && kelp_memmap_is_hole(map, record, state, pfn) ? 0 : state;
 }
@@ -649,7 +658,7 @@ static bool walk_subsection(struct walk *walk, const struct kelp_subsection *rec
 	const struct kelp_memmap *map = walk->map;
 	uint64_t first = subsection << map->subsection_order;
 	uint64_t end = first + (UINT64_C(1) << map->subsection_order);
-	uint32_t state = kelp_shared_load(&record->state);
+	uint32_t state = kelp_subsection_state(record);
 
 	if (!matches(walk->which, state))
 		return !walk->found;
@@ -762,11 +771,11 @@ static inline void *look(const struct kelp_memmap *map, kelp_pfn_t pfn, uint32_t
 
 	if (!KELP_LIKELY(record))
 		return NULL;
-	state = kelp_shared_load(&record->state);
+	state = kelp_subsection_state(record);
 	if (!KELP_LIKELY((state & mask) == wanted) ||
 	    !KELP_LIKELY(!kelp_memmap_is_hole(map, record, state, pfn)))
 		return NULL;
-	page = kelp_shared_load_word((const uintptr_t *)(const void *)&record->pages);
+	page = (uintptr_t)kelp_subsection_pages(record);
 	return (void *)(page + ((uint32_t)pfn.number & map->subsection_mask) *
 				       map->descriptor_size);
 }
@@ -846,14 +855,13 @@ enum kelp_status kelp_subsection_hold(struct kelp_memmap *map, uint32_t cpu, enu
 	kelp_hold_enter_slowly(&map->holds, cpu, bucket_of(map, pfn), pfn,
 			       (uintptr_t)__builtin_return_address(0), &s->hold);
 	record = kelp_memmap_subsection(map, pfn);
-	s->state = record ? kelp_shared_load(&record->state) : 0;
+	s->state = record ? kelp_subsection_state(record) : 0;
 	if (!matches(which, s->state)) {
 		kelp_hold_leave_slowly(&map->holds, cpu, &s->hold);
 		s->hold.page = NULL;
 		return KELP_ERR_NO_FRAME;
 	}
-	s->hold.page = (void *)kelp_shared_load_word(
-		(const uintptr_t *)(const void *)&record->pages);
+	s->hold.page = kelp_subsection_pages(record);
 	s->first.number = pfn.number & ~(uint64_t)map->subsection_mask;
 	s->frames = UINT64_C(1) << map->subsection_order;
 	s->present = s->state & KELP_SUBSECTION_PARTIAL ? record->more.present : NULL;

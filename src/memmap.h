@@ -84,6 +84,27 @@ static inline struct kelp_subsection *kelp_memmap_record(const struct kelp_memma
 	return section ? kelp_memmap_record_of(map, section, subsection) : NULL;
 }
 
+/* A record's words, as its readers see them. */
+static inline uint32_t kelp_subsection_state(const struct kelp_subsection *record)
+{
+	return kelp_shared_load(&record->state);
+}
+
+static inline void kelp_subsection_set_state(struct kelp_subsection *record, uint32_t state)
+{
+	kelp_shared_store(&record->state, state);
+}
+
+static inline void *kelp_subsection_pages(const struct kelp_subsection *record)
+{
+	return (void *)kelp_shared_load_word((const uintptr_t *)(const void *)&record->pages);
+}
+
+static inline void kelp_subsection_set_pages(struct kelp_subsection *record, void *pages)
+{
+	kelp_shared_store_word((uintptr_t *)(void *)&record->pages, (uintptr_t)pages);
+}
+
 static inline bool kelp_memmap_is_hole(const struct kelp_memmap *map,
 				       const struct kelp_subsection *record, uint32_t state,
 				       kelp_pfn_t pfn)

@@ -228,7 +228,10 @@ static inline bool kelp_pfn_device(const struct kelp_memmap *map, kelp_pfn_t pfn
 enum kelp_status kelp_pfn_zone(const struct kelp_memmap *map, kelp_pfn_t pfn,
 			       kelp_zone_t *zone) KELP_WARN_UNUSED;
 
-/* Does the frame hold descriptors of the range that it lies in? It is in use, for ever. */
+/*
+ * Does the frame hold descriptors of the range that it lies in? Then nobody else uses it. The
+ * frame is held, or the caller has the lock.
+ */
 bool kelp_pfn_hosts(const struct kelp_memmap *map, kelp_pfn_t pfn);
 
 /*
