@@ -112,10 +112,18 @@ static inline uint32_t kelp_hw_count_read(const uint32_t *counter)
 	return (uint32_t)explore_count_read(counter, sizeof(*counter));
 }
 
-/* With others of the same CPU, a thread and its interrupts: an atomic addition. */
+/*
+ * The weakest that the contract allows: one towards this CPU's interrupts, a load and a store
+ * towards other CPUs; the store may wait in a buffer. A thread of the program is a CPU.
+ */
 static inline void kelp_hw_local_add(uint32_t *counter, uint32_t n)
 {
-	(void)explore_add(counter, sizeof(*counter), n, EXPLORE_RELEASE);
+	bool were_on = explore_interrupts_off();
+	uint64_t value = explore_load(counter, sizeof(*counter), EXPLORE_RELAXED);
+
+	explore_store(counter, sizeof(*counter), (uint32_t)value + n, EXPLORE_RELEASE);
+	if (were_on)
+		explore_interrupts_on();
 }
 
 static inline void kelp_hw_fence(void)
