@@ -36,6 +36,7 @@ test  meson                tool meson
 test  ninja-build          tool ninja
 test  pkg-config           tool pkg-config
 test  universal-ctags      tool ctags
+test  spin                 tool spin
 qemu  qemu-system-x86      tool qemu-system-x86_64
 qemu  qemu-system-x86      tool qemu-system-i386
 iso   grub-common          tool grub-mkrescue

@@ -60,6 +60,7 @@ test: test-programs ## All tests that take minutes: every format, compiler, sani
 		house: $(HOUSE_TESTS) \
 		$(foreach v,$(TEST_VARIANTS),$(v): $(RUN_$(v))) \
 		tsan: $(TSAN_TESTS) \
+		spin: 'env CC=$(CLANG) tests/spin/run.sh' \
 		fuzz: $(FUZZERS:%='mk/run-fuzz.sh %') \
 		$(PART_TESTS)
 

@@ -141,6 +141,48 @@ static void buckets(void **state)
 	exist_free(w);
 }
 
+/* Somebody always holds a neighbour, who is in the same bucket: they come after the turn. */
+struct stream {
+	struct exist *world;
+	struct kelp_hold hold;
+	uint32_t looks;
+};
+
+static bool stream_again(void *context, uint32_t looks)
+{
+	struct stream *stream = context;
+	struct kelp_hold next;
+
+	stream->looks = looks;
+	assert_status(kelp_page_hold_online(&stream->world->map, 0, P(3), &next), KELP_OK);
+	kelp_page_release(&stream->world->map, 0, &stream->hold);
+	stream->hold = next;
+	return looks < 10;
+}
+
+static void one_bucket(struct kelp_memmap_config *config)
+{
+	config->holds.buckets = 1;
+}
+
+static void a_stream_of_holds(void **state)
+{
+	struct exist *w = world(one_bucket);
+	struct stream stream = {.world = w};
+	const struct kelp_hold_wait wait = {&stream, stream_again};
+
+	(void)state;
+	assert_status(kelp_page_hold_online(&w->map, 0, P(3), &stream.hold), KELP_OK);
+	for (unsigned round = 0; round < 4; round++) {
+		assert_status(kelp_hotplug_offline(&w->plug, P(2), SUB, &wait), KELP_OK);
+		assert_true(stream.looks <= 2);
+		assert_status(kelp_hotplug_online(&w->plug, P(2), SUB), KELP_OK);
+	}
+	kelp_page_release(&w->map, 1, &stream.hold);
+	exist_check(w);
+	exist_free(w);
+}
+
 /* Holds nest, and each is released on its own, in any order, anywhere. */
 static void nesting(void **state)
 {
@@ -387,7 +429,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_remover_waits), cmocka_unit_test(giving_up),
 		cmocka_unit_test(detaching_gives_up), cmocka_unit_test(buckets),
-		cmocka_unit_test(nesting),           cmocka_unit_test(counters_wrap),
+		cmocka_unit_test(a_stream_of_holds), cmocka_unit_test(nesting),          cmocka_unit_test(counters_wrap),
 		cmocka_unit_test(subsections),       cmocka_unit_test(reports),
 		cmocka_unit_test(other_ways),
 #if defined(KELP_DEBUG) && KELP_DEBUG

@@ -130,6 +130,32 @@ static void bad_arguments(void **state)
 	exist_free(w);
 }
 
+/* What is not online holds no sane descriptor, and is initialised again when it comes back. */
+static void poisoned(void **state)
+{
+	(void)state;
+	for_each_way(w) {
+		struct exist_page *page;
+		struct kelp_hold hold;
+
+		assert_status(kelp_hotplug_add(&w->plug, P(2), SUB, 7, 0), KELP_OK);
+		page = kelp_pfn_to_page(&w->map, P(2));
+		for (unsigned i = 0; i < SUB; i++)
+			assert_int_equal(page[i].sane, 0xa5a5a5a5);
+		assert_status(kelp_hotplug_online(&w->plug, P(2), SUB), KELP_OK);
+		for (unsigned i = 0; i < SUB; i++)
+			page[i].users = 5;
+		assert_status(kelp_hotplug_offline(&w->plug, P(2), SUB, NULL), KELP_OK);
+		for (unsigned i = 0; i < SUB; i++)
+			assert_int_equal(page[i].sane, 0xa5a5a5a5);
+		assert_status(kelp_hotplug_online(&w->plug, P(2), SUB), KELP_OK);
+		assert_status(kelp_page_hold_any(&w->map, 0, P(2), &hold), KELP_OK);
+		assert_int_equal(page->users, 0);
+		kelp_page_release(&w->map, 0, &hold);
+		exist_check(w);
+	}
+}
+
 /* ---- self-hosted ------------------------------------------------------------------------------- */
 
 /* 24 bytes per frame of 4096: one frame hosts 170 descriptors, ten subsections and more. */
@@ -363,7 +389,8 @@ int main(void)
 		cmocka_unit_test(ram_comes_and_goes), cmocka_unit_test(device_comes_and_goes),
 		cmocka_unit_test(bad_arguments),      cmocka_unit_test(hosted),
 		cmocka_unit_test(hosts_of_many),      cmocka_unit_test(no_room_to_host),
-		cmocka_unit_test(neighbours),         cmocka_unit_test(no_taint),
+		cmocka_unit_test(poisoned),           cmocka_unit_test(neighbours),
+		cmocka_unit_test(no_taint),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
