@@ -121,12 +121,20 @@ $(HOLDFAST_KEXEC)/linux-init: tests/qemu/tools/linux-init.c
 	$(Q)$(CLANG) --target=x86_64-unknown-linux-gnu -fuse-ld=lld -std=gnu11 -O1 $(WARNINGS) -ffreestanding \
 		-fno-stack-protector -fno-pic -nostdlib -static $< -o $@
 
+$(HOLDFAST_KEXEC)/compare-init: tests/qemu/tools/compare-init.c kernel/include/fill.h
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) -std=gnu11 -O2 $(WARNINGS) -D_GNU_SOURCE -static $< -o $@
+
 # A package, fetched once and not installed. Without it the tests of it are skipped.
 debian-kernel:
 	$(Q)tests/qemu/debian-kernel.sh $(DEBIAN_KERNEL)
 
 run: $(HOLDFAST_ELF) $(HOLDFAST_SCRATCH) ## The whole story in QEMU, without a keypress; build/run/report.json
 	@tests/qemu/run.sh $(HOLDFAST_ELF) $(HOLDFAST_SCRATCH) $(BUILD)/run
+
+compare-linux: $(HOLDFAST_KEXEC)/mkcpio $(HOLDFAST_KEXEC)/compare-init debian-kernel ## Debian's Linux hibernates with the same contents; beside the figures of `make run`
+	@tests/qemu/compare-linux.sh $(BUILD)
 
 shell: $(HOLDFAST_ELF) ## Holdfast's monitor on this terminal (Ctrl-A x ends it)
 	@tests/qemu/shell.sh $(HOLDFAST_ELF)
@@ -143,4 +151,4 @@ PART_TESTS    += qemu: tests/qemu/run-boots.sh tests/qemu/run-boots-i386.sh test
 # KELP_TEST_SCALE is set there: see run-boots.sh.
 PART_SOAK     += qemu: tests/qemu/run-boots.sh tests/qemu/run-boots-i386.sh
 
-.PHONY: holdfast run shell iso debian-kernel
+.PHONY: holdfast run shell iso debian-kernel compare-linux

@@ -59,7 +59,7 @@ groups_of() {
 	for target in "$@"; do
 		case $target in
 		all | lib | tools | install | targets | check-symbols | bench | holdfast) echo build ;;
-		run | shell) echo build qemu ;;
+		run | shell | compare-linux) echo build qemu ;;
 		iso) echo build iso ;;
 		clean | help) ;;
 		*) echo build test qemu iso uefi ;;
@@ -185,7 +185,7 @@ list() {
 	done
 	echo
 	echo "build: make, make lib, targets, check-symbols, bench, install, holdfast"
-	echo "qemu:  make run, make shell; iso: make iso"
+	echo "qemu:  make run, make shell, make compare-linux; iso: make iso"
 	echo "all:   make test, make soak"
 }
 

@@ -7,7 +7,7 @@
 # signatures, and unpacks what is needed; nothing is installed. Afterwards DIRECTORY holds
 #
 #	vmlinuz, version   the kernel and its name
-#	modules/           virtio, in the order of their names
+#	modules/           virtio, in the order in which they are loaded
 #	busybox            a static one
 #	missing            only when the packages cannot be had: one line that says why
 #
@@ -60,7 +60,7 @@ done
 
 mkdir modules
 number=0
-for module in virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk; do
+for module in virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk; do
 	file=$(find fetched/files/lib/modules -name "$module.ko" | head -n 1)
 	[ -n "$file" ] || missing "$kernel has no module $module"
 	cp "$file" "modules/$number-$module.ko"
