@@ -2,15 +2,17 @@
 # SPDX-License-Identifier: MIT
 #
 # monitor.sh: types into Holdfast's monitor and reads what it says. TAP;
-# build/qemu/monitor/serial.log.
+# build/qemu/monitor-x86_64/serial.log.
+# HOLDFAST_ARCH: x86_64 (default), x86_32; each has addresses of its own.
 # One machine for all of it: each command is typed when the one before has been answered.
 set -u
 
 cd "$(dirname "$0")/../.." || exit 2
 build=${KELP_BUILD:-build}
-elf=$build/holdfast/x86_64/holdfast.elf
+arch=${HOLDFAST_ARCH:-x86_64}
+elf=$build/holdfast/$arch/holdfast.elf
 . tests/qemu/directory.sh
-own_directory "$build/qemu/monitor"
+own_directory "$build/qemu/monitor-$arch"
 log=$directory/serial.log
 keys=$directory/keys
 limit=60
@@ -24,7 +26,22 @@ finish() {
 }
 trap 'finish; echo "Bail out! interrupted"; exit 130' INT TERM HUP
 
-"${QEMU:-qemu-system-x86_64}" -machine q35 -accel "${HOLDFAST_ACCEL:-tcg}" -cpu max -m 128M -smp 2 \
+# first, sixteenth: physical 4 KiB and 16 MiB in the direct map; text: a part of the image's, and
+# poke: an address of it in the direct map; splits: while the direct map was built; high: a frame near
+# the end of memory, and how kmap_local gets to it.
+case $arch in
+x86_32)
+	qemu=${QEMU_I386:-qemu-system-i386} memory=1G format=x86_pae no_address=0x100000000
+	first=0000000080001000 sixteenth=0000000081000000 text=f0100000 poke=000000008010f000
+	splits='[0-9]+' high=0x38000 way='in a slot'
+	;;
+*)
+	qemu=${QEMU:-qemu-system-x86_64} memory=128M format=x86_64 no_address=0x8000000000000000
+	first=ffff800000001000 sixteenth=ffff800001000000 text=ffffffff80200000 poke=ffff80000020f000
+	splits='[1-9][0-9]*' high=0x7000 way='by one compare'
+	;;
+esac
+"$qemu" -machine q35 -accel "${HOLDFAST_ACCEL:-tcg}" -cpu max -m "$memory" -smp 2 \
 	-display none -nodefaults -kernel "$elf" -append monitor \
 	-drive "if=none,id=d,format=raw,readonly=on,file=$elf" -device virtio-blk-pci,drive=d \
 	-device virtio-rng-pci \
@@ -60,29 +77,30 @@ check() {
 	fi
 }
 
-echo 1..37
+echo 1..38
 check 'comes up' '' '^Type `help`'
 check 'help' 'help\r' '^  reboot '
 check 'mem' 'mem\r' '^pages: .* managed, .* free'
-check 'map of an address that is mapped' 'map 0xffff800000001000\r' '^  physical 0x1000$'
+check 'map of an address that is mapped' "map 0x$first\\r" '^  physical 0x1000$'
 check 'map of one that is not' 'map 0x1000\r' 'level . .*nothing'
-check 'map of one that is no address' 'map 0x8000000000000000\r' 'no walk: '
-check 'tables of a range' 'tables 0xffffffff80200000 1m\r' 'r-x kernel global'
+check 'map of one that is no address' "map $no_address\\r" 'no walk: '
+check 'tables of a range' "tables 0x$text 1m\\r" 'r-x kernel global'
 check 'leaves' 'leaves\r' 'the tables of the boot .* writable and executable [1-9]'
 check 'the picture of the direct map' 'directmap\r' '^  000000000000  [kMG]+M+k*$'
 check 'its leaves' '' '^  leaves: [0-9]+ x 2 MiB [0-9]+ x 4 KiB; .* absent 0 frames'
-check 'its splits' '' '^  splits [1-9][0-9]*, restorations [0-9]+, refused [0-9]+, pinned ranges 1'
+check 'its splits' '' "^  splits $splits, restorations [0-9]+, refused [0-9]+, pinned ranges 1"
 check 'a part of it, and a hole' 'directmap 0x80000 1m\r' '^  000000080000  k+_+$'
 check 'a part it has no place for' 'directmap 0x7fffffffffffffff\r' 'has no place for that'
 check 'reach of RAM' 'reach 0x1000\r' '^  kmap_local, by one compare: [0-9a-f ]{47}$'
-check 'where it is mapped' '' '^  ffff800001000000 in the direct map, 2 MiB leaf, rw-'
+check 'where it is mapped' '' "^  $sixteenth in the direct map, 2 MiB leaf, rw-"
+check 'reach of high memory' "reach $high\\r" "^  kmap_local, $way: [0-9a-f ]{47}$"
 check 'reach of a device' 'reach 0xfee00\r' 'in the fixmap, 4 KiB leaf, rw-.* device$'
 check 'reach of what is no frame' 'reach 0x10000000000000\r' '^no frame: this CPU has'
 check 'cpus' 'cpus\r' '^    1   1  online '
 check 'flushes' 'flushes\r' '^shootdowns [0-9]+, '
-check 'peek' 'peek 0xffff800000001000 2\r' 'ffff800000001008: [0-9a-f]{16}$'
+check 'peek' "peek 0x$first 2\\r" "${first%000}008: [0-9a-f]{16}\$"
 check 'peek where nothing is' 'peek 0\r' '0000000000000000: no translation'
-check 'poke to text' 'poke 0xffff80000020f000 1\r' 'ffff80000020f000: not allowed'
+check 'poke to text' "poke 0x$poke 1\\r" "$poke: not allowed"
 check 'test' 'test frames:\r' '# [1-9][0-9]* passed, 0 failed'
 check 'bench' 'bench\r' 'a fault, resumed  '
 check 'pci' 'pci details\r' 'MSI-X \([0-9]+ entries\)'
@@ -90,7 +108,7 @@ check 'disks' 'disk\r' '^  disk 0: virtio-blk .* read-only'
 check 'a block of a disk' 'disk 0 0\r' '^  00000000  7f 45 4c 46 '
 check 'a block beyond its end' 'disk 0 1g\r' 'beyond the end of the disk'
 check 'random' 'random 32\r' '^  from virtio-rng .*: [0-9]+ bytes'
-check 'a typing error mended' 'leavX\177es\r' '^format x86_64'
+check 'a typing error mended' 'leavX\177es\r' "^format $format"
 check 'a word put in front' 'xlp\033[H\033[3~he\r' '^  reboot '
 check 'Tab' 'flu\t\r' '^shootdowns [0-9]+, '
 check 'the line before the last' '\033[A\033[A\r' '^  reboot '
@@ -105,10 +123,10 @@ while kill -0 "$pid" 2> /dev/null && [ $tries -lt 200 ]; do
 	sleep 0.05
 done
 if ! kill -0 "$pid" 2> /dev/null && wait "$pid"; then
-	echo 'ok 37 - monitor: the machine is off'
+	echo 'ok 38 - monitor: the machine is off'
 	pid=
 else
-	echo 'not ok 37 - monitor: the machine is off'
+	echo 'not ok 38 - monitor: the machine is off'
 	failed=$((failed + 1))
 fi
 exec 3>&-
