@@ -80,9 +80,10 @@ lib: $(BUILD)/release/libkelp.a ## The library for this host: build/release/libk
 
 tools: lib
 
-install: lib ## Install library, headers and kelp.pc under DESTDIR$(PREFIX), PREFIX=/usr/local
+install: lib ## Install library, headers, kelp.pc and, if built, kelp under DESTDIR$(PREFIX), PREFIX=/usr/local
 	$(Q)mk/install.sh '$(DESTDIR)' '$(PREFIX)' '$(VERSION)' \
 		'$(BUILD)/release/libkelp.a' $(HEADERS)
+	$(Q)[ ! -x '$(KELP_TOOL)' ] || install -D -m 755 '$(KELP_TOOL)' '$(DESTDIR)$(PREFIX)/bin/kelp'
 
 clean: ## Remove everything that was built
 	$(Q)rm -rf $(BUILD)

@@ -426,6 +426,125 @@ static void discarded(void **state)
 	machine_free(&machine);
 }
 
+/* ---- nonces and bindings ------------------------------------------------------------------- */
+
+/* Stands before the machine's cipher and writes down what is sealed with what. */
+struct spy {
+	const struct kelp_snapshot_cipher *cipher;
+	size_t count;
+	struct {
+		uint8_t key[KELP_IMAGE_KEY];
+		uint8_t nonce[KELP_IMAGE_NONCE];
+		uint8_t aad[64];
+		size_t aad_size;
+	} seen[512];
+};
+
+static void spy_seal(void *context, const uint8_t *key, const uint8_t *nonce, const void *aad,
+		     size_t aad_size, void *data, size_t size, uint8_t *tag)
+{
+	struct spy *spy = context;
+
+	assert_true(spy->count < 512);
+	memcpy(spy->seen[spy->count].key, key, KELP_IMAGE_KEY);
+	memcpy(spy->seen[spy->count].nonce, nonce, KELP_IMAGE_NONCE);
+	memcpy(spy->seen[spy->count].aad, aad, aad_size < 64 ? aad_size : 64);
+	spy->seen[spy->count++].aad_size = aad_size;
+	spy->cipher->seal(spy->cipher->context, key, nonce, aad, aad_size, data, size, tag);
+}
+
+static bool spy_open(void *context, const uint8_t *key, const uint8_t *nonce, const void *aad,
+		     size_t aad_size, void *data, size_t size, const uint8_t *tag)
+{
+	struct spy *spy = context;
+
+	return spy->cipher->open(spy->cipher->context, key, nonce, aad, aad_size, data, size, tag);
+}
+
+static uint32_t field(const uint8_t *at)
+{
+	return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+/* Over images, states, and attempts that failed: never the same key with the same nonce. */
+static void no_nonce_comes_twice(void **state)
+{
+	static struct spy spy;
+	struct kelp_snapshot_cipher cipher;
+	struct machine machine;
+
+	(void)state;
+	machine_init(&machine, 200, DISK);
+	cipher = machine.cipher;
+	spy.cipher = &machine.cipher;
+	cipher.context = &spy;
+	cipher.seal = spy_seal;
+	cipher.open = spy_open;
+	machine.config.cipher = &cipher;
+	for (unsigned n = 0; n < 6; n++) {
+		machine_fill(&machine, 5, 50);
+		memset(machine.calls, 0, sizeof(machine.calls));
+		machine.fail_hook = MACHINE_DISK_FLUSH;
+		machine.fail_at = n % 3;
+		machine.failed = false;
+		if (machine_save(&machine, NULL, NULL) != KELP_OK)
+			continue;
+		machine.fail_at = 0;
+		machine_reset(&machine, 5, 5);
+		assert_status(machine_resume(&machine), KELP_OK);
+	}
+	assert_in_range(spy.count, 60, 512);
+	for (size_t i = 0; i < spy.count; i++) {
+		for (size_t j = 0; j < i; j++)
+			assert_false(memcmp(spy.seen[i].key, spy.seen[j].key, KELP_IMAGE_KEY) == 0 &&
+				     memcmp(spy.seen[i].nonce, spy.seen[j].nonce,
+					    KELP_IMAGE_NONCE) == 0);
+	}
+	machine_free(&machine);
+}
+
+/* What is authenticated with each record: its image, its header, its place, its whole head. */
+static void records_are_bound(void **state)
+{
+	static struct spy spy;
+	struct kelp_snapshot_cipher cipher;
+	struct machine machine;
+	struct kelp_image_header header;
+	uint64_t at = KELP_IMAGE_RECORDS;
+	size_t records = 0;
+
+	(void)state;
+	machine_init(&machine, 200, DISK);
+	cipher = machine.cipher;
+	spy.cipher = &machine.cipher;
+	spy.count = 0;
+	cipher.context = &spy;
+	cipher.seal = spy_seal;
+	cipher.open = spy_open;
+	machine.config.cipher = &cipher;
+	machine_fill(&machine, 5, 50);
+	assert_status(machine_save(&machine, NULL, NULL), KELP_OK);
+	assert_status(kelp_image_decode_header(machine.disk.bytes + KELP_IMAGE_HEADER, &header),
+		      KELP_OK);
+	for (size_t i = 0; i < spy.count; i++) {
+		const uint8_t *aad = spy.seen[i].aad;
+
+		if (spy.seen[i].aad_size != KELP_IMAGE_ID + KELP_IMAGE_TAG + KELP_IMAGE_RECORD_FIELDS)
+			continue;
+		assert_memory_equal(aad, header.image, KELP_IMAGE_ID);
+		assert_memory_equal(aad + KELP_IMAGE_ID, header.tag, KELP_IMAGE_TAG);
+		aad += KELP_IMAGE_ID + KELP_IMAGE_TAG;
+		assert_memory_equal(aad, machine.disk.bytes + at, KELP_IMAGE_RECORD_FIELDS);
+		assert_int_equal(field(aad), records);
+		at += KELP_IMAGE_RECORD_HEAD + field(aad + 8);
+		records++;
+		/* The last one says so, and no other. */
+		assert_int_equal(field(aad + 4), records == header.records);
+	}
+	assert_int_equal(records, header.records);
+	machine_free(&machine);
+}
+
 /* ---- callers' mistakes --------------------------------------------------------------------- */
 
 #define assert_panics(machine, statement)                                                          \
@@ -489,6 +608,8 @@ int main(void)
 		cmocka_unit_test(memory_that_is_not_there),
 		cmocka_unit_test(given_up_late),
 		cmocka_unit_test(discarded),
+		cmocka_unit_test(no_nonce_comes_twice),
+		cmocka_unit_test(records_are_bound),
 		cmocka_unit_test(steps_out_of_order),
 	};
 
