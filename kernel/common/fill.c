@@ -72,9 +72,13 @@ static bool holds(const struct piece *piece, uint64_t i, uint64_t *expected)
 
 /* ---- all of them ------------------------------------------------------------------------- */
 
-/* Every CPU takes pieces in turn until there are none. */
+/* More do not help, and each has its pages in the image: there may be no others left. */
+#define CREW_MAX 8u
+
+/* The first CPUs take pieces in turn until there are none. */
 struct crew {
-	struct thread *thread[CPUS_MAX];
+	struct thread *thread[CREW_MAX];
+	unsigned numbers;
 	void (*work)(struct piece *piece, struct fill_counts *counts, uint64_t *page);
 	struct list *list;
 	uint64_t next;
@@ -110,10 +114,9 @@ static void add(struct fill_counts *sum, const struct fill_counts *part)
 
 static void crew_main(void *argument)
 {
-	static uint64_t pages[CPUS_MAX][2 * FILL_WORDS];
-	static unsigned numbers;
+	static uint64_t pages[CREW_MAX][2 * FILL_WORDS];
 	struct crew *crew = argument;
-	uint64_t *page = pages[__atomic_fetch_add(&numbers, 1, __ATOMIC_RELAXED) % CPUS_MAX];
+	uint64_t *page = pages[__atomic_fetch_add(&crew->numbers, 1, __ATOMIC_RELAXED)];
 	struct fill_counts counts = {0};
 	struct piece *piece;
 
@@ -130,11 +133,11 @@ static void run_crew(struct fill_counts *counts,
 	static struct crew crew;
 
 	crew = (struct crew){.work = work, .list = lists, .lock = SPINLOCK("fill")};
-	for (unsigned i = 1; i < cpu_count; i++)
+	for (unsigned i = 1; i < cpu_count && i < CREW_MAX; i++)
 		if (cpus[i]->online)
 			crew.thread[i] = thread_start("fill", crew_main, &crew, i);
 	crew_main(&crew);
-	for (unsigned i = 1; i < cpu_count; i++)
+	for (unsigned i = 1; i < CREW_MAX; i++)
 		if (crew.thread[i])
 			thread_join(crew.thread[i]);
 	*counts = crew.counts;
