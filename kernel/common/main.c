@@ -17,8 +17,10 @@
 #include <thread.h>
 #include <vm.h>
 
-/* Below this not even one CPU starts. */
-#define MEMORY_MINIMUM (3 * MIB)
+/* With less than this beside the image not even one CPU starts. */
+#define MEMORY_MINIMUM (2 * MIB)
+
+extern const char text_start[], image_end[];
 
 static void read_boot_info(void)
 {
@@ -39,7 +41,7 @@ static void read_boot_info(void)
 			boot_info.map.lost);
 	boot_print_map();
 	ram = memory_map_total(&boot_info.map, MEMORY_RAM);
-	if (ram < MEMORY_MINIMUM)
+	if (ram < MEMORY_MINIMUM + (uint64_t)(image_end - text_start))
 		panic("this machine has %s of usable RAM; Holdfast needs 32 MiB to be of any use",
 		      size_text(text, ram));
 }

@@ -49,7 +49,7 @@ BIOS, 5 levels, 4 CPUs             | 90 | --cpu max --memory 256M --cpus 4 | iso
 UEFI, 4 levels                     | 90 | --cpu qemu64 --memory 256M --cpus 1 --uefi | iso tests
 UEFI, 5 levels, 2 CPUs             | 90 | --cpu max --memory 1G --cpus 2 --uefi | iso tests
 a CPU without 64 bits              | 30 | --cpu qemu32 --memory 64M --cpus 1 | says this CPU has no 64-bit mode
-too little memory                  | 30 | --cpu max --memory 3M --cpus 1 | says needs 32 MiB
+too little memory                  | 30 | --cpu max --memory 3400K --cpus 1 | says needs 32 MiB
 64 CPUs, memory for a few          | 90 | --cpu max --memory 4M --cpus 64 | tests=cpus
 a page fault                       | 30 | --cpu max --memory 64M --append run=fault_page | says there is no translation
 a store to text                    | 30 | --cpu max --memory 64M --append run=fault_text | says the kernel's text
