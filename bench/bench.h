@@ -51,6 +51,11 @@ extern const struct bench_case bench_exist_cases[];
 extern const size_t bench_exist_count;
 extern const struct bench_case bench_reach_cases[];
 extern const size_t bench_reach_count;
+extern const struct bench_case bench_trans_cases[];
+extern const size_t bench_trans_count;
+/* Once as well. */
+extern const struct bench_case bench_kexec_cases[];
+extern const size_t bench_kexec_count;
 
 double bench_now(void); /* nanoseconds, monotonic */
 
