@@ -118,7 +118,7 @@ static void hook_panic(void *context, const char *what, const char *where)
 	panic("%s (%s)", what, where);
 }
 
-static const struct kelp_kexec_config config = {
+const struct kelp_kexec_config kexec_config = {
 	.page_shift = PAGE_SHIFT,
 	.usable = usable,
 	.page_take = page_take,
@@ -152,7 +152,7 @@ static const char *load(kelp_paddr_t *list)
 	uint64_t start = time_microseconds(), tables, moved;
 	char size[SIZE_TEXT];
 	const char *why;
-	enum kelp_status status = kelp_kexec_init(&kexec, &config, plan.segments, plan.count);
+	enum kelp_status status = kelp_kexec_init(&kexec, &kexec_config, plan.segments, plan.count);
 
 	if (status != KELP_OK)
 		return refused(status);

@@ -304,6 +304,7 @@ struct test_result tests_run(const char *filter)
 		{highmem_tests, highmem_test_count},
 		{device_tests, device_test_count},
 		{disk_tests, disk_test_count},
+		{kexec_tests, kexec_test_count},
 #ifdef HOLDFAST_HIBERNATES
 		{hibernate_tests, hibernate_test_count},
 #endif

@@ -62,6 +62,9 @@ bool kexec_place(const struct kexec_plan *plan, uint64_t size, uint64_t alignmen
 		 kelp_paddr_t first, kelp_paddr_t last, kelp_paddr_t *address);
 bool kexec_is_ram(kelp_paddr_t first, uint64_t size);
 
+/* Kelp's hooks: frames of the page allocator, and RAM of the memory map. */
+extern const struct kelp_kexec_config kexec_config;
+
 /* ---- the architecture's part ------------------------------------------------------------- */
 
 /* NULL, or why it cannot be done, for people. */

@@ -22,10 +22,12 @@ struct test {
 /* Each file of tests has one of these; test.c lists them. */
 extern const struct test mmu_tests[], space_tests[], smp_tests[], kernel_tests[];
 extern const struct test reach_tests[], kmap_tests[], highmem_tests[];
-extern const struct test device_tests[], disk_tests[], hibernate_tests[];
+extern const struct test device_tests[], disk_tests[], kexec_tests[];
+extern const struct test hibernate_tests[];
 extern const unsigned mmu_test_count, space_test_count, smp_test_count, kernel_test_count;
 extern const unsigned reach_test_count, kmap_test_count, highmem_test_count;
-extern const unsigned device_test_count, disk_test_count, hibernate_test_count;
+extern const unsigned device_test_count, disk_test_count, kexec_test_count;
+extern const unsigned hibernate_test_count;
 
 struct test_result {
 	unsigned passed, failed, skipped;
