@@ -77,12 +77,14 @@ two levels, 4 GiB, 2 CPUs          | 60 | --machine pc --cpu qemu32,-pae --memor
 two levels, PSE-36, nopae, 2 GiB   | 60 | --cpu max --memory 2G --cpus 4 --append nopae | tests
 no global leaves                   | 60 | --cpu max,-pge --memory 64M --cpus 2 | tests=mmu:,space:,smp:
 two levels, memory out of reach    | 60 | --cpu qemu32,-pae --memory 8G --cpus 1 --append run=leaves | boots 6 GiB of RAM lie beyond the 4 GiB
+PAE, a CPU with 32 address bits    | 60 | --cpu qemu32 --memory 8G --cpus 1 --append run=leaves | boots 6 GiB of RAM lie beyond what this CPU can address
 microvm                            | 60 | --machine microvm --cpu max --memory 64M --cpus 2 | tests=kernel:,cpus:
 PAE, every frame in random order   | 60 | --cpu max --memory 64M --cpus 2 --append churn=1000000 | tests=every
 two levels, every frame            | 60 | --cpu qemu32,-pae --memory 64M --cpus 2 --append churn=1000000 | tests=every
 PAE, debug_pagealloc, 1 GiB        | 60 | --cpu max --memory 1G --cpus 2 --append debug_pagealloc=on | tests=frames:,reach:,kmap:
 two levels, kmap=force             | 60 | --cpu max --memory 64M --cpus 2 --append nopae --append kmap=force | tests=space:,kmap:,highmem:
 PAE, BIOS                          | 60 | --cpu max --memory 1G --cpus 1 | iso tests
+PAE, UEFI of a 64-bit machine      | 90 | --arch x86_64 --cpu qemu64 --memory 256M --cpus 1 --uefi | iso tests
 a CPU without SSE2                 | 30 | --cpu pentium3 --memory 64M --cpus 1 | says this CPU is too old
 too little memory                  | 30 | --cpu max --memory 3M --cpus 1 | says needs 32 MiB
 a page fault                       | 30 | --cpu max --memory 64M --append run=fault_page | says there is no translation

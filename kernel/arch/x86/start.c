@@ -53,7 +53,12 @@ void features_init(void)
 	features.umip = seven.ecx & (1u << 2);
 	features.x2apic = one.ecx & (1u << 21);
 	features.tsc_deadline = one.ecx & (1u << 24);
-	features.physical_bits = extended >= 0x80000008 ? cpuid(0x80000008, 0).eax & 0xffu : 36;
+	/*
+	 * A CPU that does not say has 36 with PAE (SDM 4.1.4). QEMU's qemu32 faults beyond 32 and
+	 * shows it by the absence of PSE-36, which every real CPU with PAE and SSE2 has.
+	 */
+	features.physical_bits = extended >= 0x80000008 ? cpuid(0x80000008, 0).eax & 0xffu
+				 : features.pse36 ? 36 : 32;
 	has_smap = features.smap;
 	read_names();
 }

@@ -62,16 +62,38 @@ uint64_t __umoddi3(uint64_t dividend, uint64_t divisor)
 	return remainder;
 }
 
+int64_t __divdi3(int64_t dividend, int64_t divisor);
+int64_t __moddi3(int64_t dividend, int64_t divisor);
+
+static uint64_t magnitude(int64_t value)
+{
+	return value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+}
+
+/* The quotient is rounded to zero, the remainder has the dividend's sign (C11 6.5.5). */
+int64_t __divdi3(int64_t dividend, int64_t divisor)
+{
+	uint64_t quotient = __udivdi3(magnitude(dividend), magnitude(divisor));
+
+	return (int64_t)((dividend < 0) != (divisor < 0) ? 0 - quotient : quotient);
+}
+
+int64_t __moddi3(int64_t dividend, int64_t divisor)
+{
+	uint64_t remainder = __umoddi3(magnitude(dividend), magnitude(divisor));
+
+	return (int64_t)(dividend < 0 ? 0 - remainder : remainder);
+}
+
 /* ---- atomics ----------------------------------------------------------------------------- */
 
-/* In assembler: as C functions they would be builtins with other types. */
-#define ATOMIC(name) __asm__("__atomic_" #name "_8")
+/*
+ * Named in assembler: as C functions they would be builtins with other types. With LOCK an access
+ * may cross a cache line and is atomic all the same (SDM 9.1.2.2), and orders everything: the order
+ * that is asked for makes no difference.
+ */
+#define NAMED(name) __asm__("__atomic_" #name "_8")
 
-uint64_t atomic_load(const uint64_t *at, int order) ATOMIC(load);
-uint64_t atomic_fetch_add(uint64_t *at, uint64_t value, int order) ATOMIC(fetch_add);
-uint64_t atomic_fetch_or(uint64_t *at, uint64_t value, int order) ATOMIC(fetch_or);
-
-/* With LOCK an access may cross a cache line and is atomic all the same (SDM 9.1.2.2). */
 static bool swap(uint64_t *at, uint64_t *expected, uint64_t desired)
 {
 	bool done;
@@ -83,8 +105,13 @@ static bool swap(uint64_t *at, uint64_t *expected, uint64_t desired)
 	return done;
 }
 
-/* Zero is replaced by zero, or nothing happens. */
-uint64_t atomic_load(const uint64_t *at, int order)
+uint64_t word_load(const uint64_t *at, int order) NAMED(load);
+void word_store(uint64_t *at, uint64_t value, int order) NAMED(store);
+bool word_compare_exchange(uint64_t *at, uint64_t *expected, uint64_t desired, int success,
+			   int failure) NAMED(compare_exchange);
+
+/* Zero is replaced by zero, or nothing happens; but the page must be writable. */
+uint64_t word_load(const uint64_t *at, int order)
 {
 	uint64_t value = 0;
 
@@ -93,22 +120,32 @@ uint64_t atomic_load(const uint64_t *at, int order)
 	return value;
 }
 
-uint64_t atomic_fetch_add(uint64_t *at, uint64_t value, int order)
+bool word_compare_exchange(uint64_t *at, uint64_t *expected, uint64_t desired, int success,
+			   int failure)
 {
-	uint64_t seen = *(volatile uint64_t *)at;
-
-	(void)order;
-	while (!swap(at, &seen, seen + value))
-		;
-	return seen;
+	(void)success, (void)failure;
+	return swap(at, expected, desired);
 }
 
-uint64_t atomic_fetch_or(uint64_t *at, uint64_t value, int order)
-{
-	uint64_t seen = *(volatile uint64_t *)at;
+/* Replaces what is there by `result`, and returns what was there. */
+#define WORD_OPERATION(name, result)                                                               \
+	uint64_t word_##name(uint64_t *at, uint64_t value, int order) NAMED(name);                 \
+	uint64_t word_##name(uint64_t *at, uint64_t value, int order)                              \
+	{                                                                                          \
+		uint64_t seen = word_load(at, order);                                              \
+												   \
+		while (!swap(at, &seen, result))                                                   \
+			;                                                                          \
+		return seen;                                                                       \
+	}
+WORD_OPERATION(exchange, value)
+WORD_OPERATION(fetch_add, seen + value)
+WORD_OPERATION(fetch_sub, seen - value)
+WORD_OPERATION(fetch_and, seen & value)
+WORD_OPERATION(fetch_or, seen | value)
+WORD_OPERATION(fetch_xor, seen ^ value)
 
-	(void)order;
-	while (!swap(at, &seen, seen | value))
-		;
-	return seen;
+void word_store(uint64_t *at, uint64_t value, int order)
+{
+	(void)word_exchange(at, value, order);
 }
