@@ -31,7 +31,7 @@ struct bench {
 #define BENCH_PAGES    (BENCH_GIB >> 12)
 #define BENCH_LIMIT_MEMORY (4u * BENCH_MIB)
 
-/* One run: nanoseconds per unit, of the case and of its limit. */
+/* One run, of the case and of its limit, in its unit. */
 struct bench_sample {
 	double value;
 	double limit;
@@ -39,7 +39,7 @@ struct bench_sample {
 
 struct bench_case {
 	const char *name;
-	const char *unit; /* "ns/page", "ns/call" */
+	const char *unit; /* "ns/page", "ns/call"; "MiB/s", where more is better */
 	const char *limit_name;
 	void (*run)(struct bench *bench, struct bench_sample *sample);
 };
@@ -49,6 +49,8 @@ extern const size_t bench_space_count;
 /* These are measured once, not per format. */
 extern const struct bench_case bench_exist_cases[];
 extern const size_t bench_exist_count;
+extern const struct bench_case bench_snapshot_cases[];
+extern const size_t bench_snapshot_count;
 extern const struct bench_case bench_reach_cases[];
 extern const size_t bench_reach_count;
 extern const struct bench_case bench_trans_cases[];

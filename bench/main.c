@@ -229,6 +229,7 @@ static const struct group groups[] = {
 static const struct group any_format[] = {
 	{bench_exist_cases, &bench_exist_count, true},
 	{bench_kexec_cases, &bench_kexec_count, true},
+	{bench_snapshot_cases, &bench_snapshot_count, true},
 };
 
 /* Returns how many figures were taken, beyond `done`. */

@@ -6,7 +6,8 @@
 BENCH_SOURCES := $(sort $(wildcard bench/*.c))
 BENCH := $(BUILD)/release/bench/kelp-bench
 
-$(BENCH): $(BENCH_SOURCES:%.c=$(BUILD)/release/obj/%.o) $(BUILD)/release/libkelp.a
+$(BENCH): $(BENCH_SOURCES:%.c=$(BUILD)/release/obj/%.o) $(BUILD)/release/libkelp-codecs.a \
+		$(BUILD)/release/libkelp.a
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(FLAGS_release) $^ -lpthread -o $@

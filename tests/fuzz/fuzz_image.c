@@ -54,7 +54,6 @@ static void prepare(void)
 	class = malloc(FRAMES);
 	memcpy(image, machine.disk.bytes, SIZE);
 	memcpy(class, machine.class, FRAMES);
-	machine.maps = malloc(1u << 20);
 }
 
 /* Bytes of the input over the image: pairs of a place and what stands there. */
@@ -88,6 +87,16 @@ static enum kelp_status visit(void *context, kelp_pfn_t frame, const void *page,
 	return KELP_OK;
 }
 
+/* As large as it must be and no larger, so that a bit behind its end is noticed. */
+static void *exact_maps(size_t size)
+{
+	free(machine.maps);
+	machine.maps = malloc(size ? size : 1);
+	if (!machine.maps)
+		abort();
+	return machine.maps;
+}
+
 static void read_it(bool load)
 {
 	struct kelp_snapshot_reader reader;
@@ -101,7 +110,8 @@ static void read_it(bool load)
 	}
 	if (!load) {
 		(void)!kelp_snapshot_each(&reader, visit, &last);
-	} else if (kelp_snapshot_maps(&reader, machine.maps, reader.map_size) == KELP_OK) {
+	} else if (kelp_snapshot_maps(&reader, exact_maps(reader.map_size), reader.map_size) ==
+		   KELP_OK) {
 		machine.forbid_store = true;
 		if (kelp_snapshot_verify(&reader, 0) == KELP_OK &&
 		    kelp_snapshot_claim(&reader) == KELP_OK &&
