@@ -129,6 +129,81 @@ static void show_an_error(void)
 	printf("mapping over the device: %s\n", kelp_status_name(status));
 }
 
+/* PORTING 11 */
+/* One per frame: what your kernel keeps of it, and eight bytes of Kelp's. */
+struct page {
+	uint64_t frame;
+	uint32_t users;
+	uint32_t flags;
+};
+
+static struct kelp_memmap memmap;
+
+/* In a kernel: boot memory first, the allocator's later. */
+static void *take_memory(void *context, enum kelp_memmap_memory what, size_t size)
+{
+	(void)context, (void)what;
+	return aligned_alloc(64, (size + 63) & ~(size_t)63);
+}
+
+static void give_memory(void *context, enum kelp_memmap_memory what, void *memory, size_t size)
+{
+	(void)context, (void)what, (void)size;
+	free(memory);
+}
+
+static enum kelp_status frames_exist(void)
+{
+	/* What the firmware says is RAM, to the single frame. */
+	static const struct kelp_memmap_range ram[] = {
+		{{0x000}, {0x09e}, 0},
+		{{0x100}, {0xfff}, 0},
+	};
+	struct kelp_memmap_config config = {
+		.port = &port,
+		.page_shift = 12,
+		.physical_bits = 46,
+		.descriptor_size = sizeof(struct page),
+		.frame_offset = offsetof(struct page, frame),
+		.frame_bytes = 8,
+		.holds = {.cpus = 1},
+		.take = take_memory,
+		.give = give_memory,
+	};
+	enum kelp_status status;
+	size_t size;
+
+	status = kelp_memmap_size(&config, &size);
+	if (status != KELP_OK)
+		return status;
+	config.memory = aligned_alloc(64, (size + 63) & ~(size_t)63);
+	if (!config.memory)
+		return KELP_ERR_NO_MEMORY;
+	status = kelp_memmap_init(&memmap, &config);
+	if (status != KELP_OK)
+		return status;
+	return kelp_memmap_add_early(&memmap, ram, 2);
+}
+/* PORTING end */
+
+/* PORTING 11 */
+/* On CPU 0. The frame cannot go offline, nor lose its descriptor, until it is released. */
+static void look_at_frame(kelp_pfn_t pfn)
+{
+	struct kelp_hold hold;
+	struct page *page;
+
+	if (kelp_page_hold_online(&memmap, 0, pfn, &hold) != KELP_OK) {
+		printf("frame %03" PRIx64 ": not online\n", pfn.number);
+		return;
+	}
+	page = kelp_hold_page(&hold);
+	printf("frame %03" PRIx64 ": online, %u users, its descriptor says %03" PRIx64 "\n",
+	       pfn.number, page->users, kelp_page_to_pfn(&memmap, page).number);
+	kelp_page_release(&memmap, 0, &hold);
+}
+/* PORTING end */
+
 int main(void)
 {
 	CHECK(choose_format());
@@ -140,5 +215,11 @@ int main(void)
 	print_tables("after one page was changed and one taken away");
 	kelp_space_destroy(&space);
 	printf("%u table pages after destroy\n", port_tables_in_use());
+	CHECK(frames_exist());
+	look_at_frame((kelp_pfn_t){0x9e});
+	look_at_frame((kelp_pfn_t){0x9f});
+	look_at_frame((kelp_pfn_t){0x100});
+	kelp_memmap_destroy(&memmap);
+	free(memmap.config.memory);
 	return 0;
 }
