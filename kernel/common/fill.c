@@ -209,7 +209,7 @@ static void show(struct piece *piece)
 	piece->absent = piece->secret = false;
 }
 
-/* Single frames among others, and large blocks; one in five of what is hidden is secret. */
+/* Single frames among others, and large blocks; a third of what is hidden is secret. */
 static bool hide_some(void)
 {
 	unsigned n = 0, hidden = 0;
@@ -217,8 +217,8 @@ static bool hide_some(void)
 
 	for (struct list *list = lists; list; list = list->next)
 		for (uint64_t i = 0; i < list->count; i++, n++)
-			if (n % 9u == 4u)
-				done &= hide(&list->piece[i], hidden++ % 5u == 2u);
+			if (n % 6u == 3u || n % 8u == 7u)
+				done &= hide(&list->piece[i], hidden++ % 3u == 1u);
 	return done;
 }
 

@@ -67,7 +67,7 @@ static const char *memory_prepare(void)
 		return "no memory for the set of frames that change";
 	for (uint64_t i = 0; i < limit; i++)
 		memory.count += frame_set_has(&memory.hot, i);
-	if (!held_take(frames_order(memory.count * sizeof(struct kelp_snapshot_relocation)), &list))
+	if (!held_take(memory.count * sizeof(struct kelp_snapshot_relocation), &list))
 		return "no memory for the list";
 	memory.moves = direct_pointer(list);
 	for (uint64_t i = 0, n = 0; i < limit; i++) {
@@ -180,8 +180,8 @@ static const char *prepare_image(void)
 	if (status != KELP_OK)
 		return text_of(status);
 	save.config.hot_capacity = (uint32_t)save.counts.of_class[KELP_SNAPSHOT_HOT];
-	if (!held_take(frames_order(save.config.hot_capacity *
-				    sizeof(struct kelp_snapshot_relocation)), &list))
+	if (!held_take(save.config.hot_capacity *
+				    sizeof(struct kelp_snapshot_relocation), &list))
 		return "not enough free memory for what changes meanwhile";
 	save.config.hot = direct_pointer(list);
 	hibernate_payload(&save.payload);
@@ -368,6 +368,8 @@ bool run_hibernate(unsigned count, char **word)
 		kprintf("hibernate: %s\n", why ? why : "carried over in memory");
 		return true;
 	}
+	if (count == 2 && !strcmp(word[1], "bench"))
+		return hibernate_bench();
 	/* On a command line blanks are written as underscores: `test_resume` arrives as two words. */
 	if (count >= 2 && strcmp(word[1], "test_resume") && strcmp(word[1], "test"))
 		return false;

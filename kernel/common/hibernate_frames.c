@@ -18,7 +18,7 @@ bool frame_set_make(struct frame_set *set, uint64_t limit)
 	uint64_t bytes = max_u64(align_up(limit, 64) / 8u, 8);
 	kelp_paddr_t address;
 
-	if (!held_take(frames_order(bytes), &address))
+	if (!held_take(bytes, &address))
 		return false;
 	set->bits = direct_pointer(address);
 	set->limit = limit;

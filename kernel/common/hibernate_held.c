@@ -108,16 +108,13 @@ static bool is_free(uint64_t frame)
 }
 
 /* The highest run that fits: images begin at the bottom, and so do the frames they need. */
-bool held_take(unsigned order, kelp_paddr_t *address)
+bool held_take(uint64_t size, kelp_paddr_t *address)
 {
-	uint64_t count = UINT64_C(1) << order;
+	uint64_t count = max_u64(1, align_up(size, PAGE_SIZE) >> PAGE_SHIFT), run = 0;
 
-	for (uint64_t first = align_down(held.all.limit, count); first >= count; first -= count) {
-		uint64_t at = first - count, free = 0;
-
-		while (free < count && is_free(at + free))
-			free++;
-		if (free < count)
+	for (uint64_t at = held.all.limit; at-- > 0;) {
+		run = is_free(at) ? run + 1u : 0;
+		if (run < count)
 			continue;
 		frame_set_add(&held.taken, at, count);
 		*address = at << PAGE_SHIFT;

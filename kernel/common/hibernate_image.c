@@ -234,6 +234,7 @@ static void relax(void *context)
 	arch_relax();
 }
 
+#define IO_SIZE_MIN (64u * 1024u)
 #define BAR_LENGTH 40u
 static unsigned bar;
 
@@ -302,11 +303,16 @@ bool hibernate_config_buffers(struct kelp_snapshot_config *config)
 	kelp_paddr_t address;
 
 	config->workers = frozen_cpus();
-	config->buffer_size = kelp_snapshot_memory_size(config);
-	if (!held_take(frames_order(config->buffer_size), &address))
-		return false;
-	config->buffer = direct_pointer(address);
-	return true;
+	/* Where memory is nearly full a slower way is better than none. */
+	for (; config->io_size >= IO_SIZE_MIN; config->io_size /= 2u) {
+		config->buffer_size = kelp_snapshot_memory_size(config);
+		if (config->buffer_size > (held_frames() << PAGE_SHIFT) / 2u ||
+		    !held_take(config->buffer_size, &address))
+			continue;
+		config->buffer = direct_pointer(address);
+		return true;
+	}
+	return false;
 }
 
 void hibernate_config_end(void)

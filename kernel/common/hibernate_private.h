@@ -84,8 +84,8 @@ const char *leave(const struct leave *plan);
 bool held_take_all(void);
 /* Gives all of it back, what was taken from it too. */
 void held_give_all(void);
-/* A whole block of 2^order frames; false: none left that large. */
-bool held_take(unsigned order, kelp_paddr_t *address);
+/* Whole frames in a row, `size` bytes of them; false: there is no such run. */
+bool held_take(uint64_t size, kelp_paddr_t *address);
 /* True when the frame is held: free, or taken from what was free. */
 bool held_has(kelp_pfn_t frame);
 uint64_t held_frames(void);
@@ -128,6 +128,11 @@ bool frames_find_hot(struct frame_set *hot);
 const struct kelp_snapshot_disk *hibernate_disk(void);
 const char *hibernate_disk_name(void);
 bool hibernate_disk_writable(void);
+
+/* ---- hibernate_bench.c ------------------------------------------------------------------- */
+
+/* Prints the speed of each part. False: no memory. */
+bool hibernate_bench(void);
 
 /* ---- hibernate_image.c ------------------------------------------------------------------- */
 

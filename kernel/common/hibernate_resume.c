@@ -147,7 +147,7 @@ static bool make_list(uint64_t moves)
 	kelp_paddr_t list;
 
 	/* And one for the hand-over. */
-	if (!held_take(frames_order((moves + 1u) * sizeof(struct kelp_snapshot_relocation)), &list))
+	if (!held_take((moves + 1u) * sizeof(struct kelp_snapshot_relocation), &list))
 		return false;
 	resume.list = direct_pointer(list);
 	resume.moves = moves;
@@ -173,10 +173,10 @@ static const char *load_image(void)
 	return status == KELP_OK ? NULL : kelp_status_text(status);
 }
 
-static const char *open_image(bool *nothing)
+/* Is there an image, whole as far as its header goes, and of this machine? Nothing is changed. */
+static const char *look(bool *nothing)
 {
 	enum kelp_status status = kelp_snapshot_open(&resume.reader, &resume.config);
-	kelp_paddr_t maps;
 
 	*nothing = status == KELP_ERR_NO_IMAGE;
 	if (status != KELP_OK)
@@ -184,9 +184,20 @@ static const char *open_image(bool *nothing)
 	if (resume.reader.payload_size != sizeof(resume.payload))
 		return "it was made by another version of this kernel";
 	memcpy(&resume.payload, resume.reader.payload, sizeof(resume.payload));
-	if (hibernate_payload_differs(&resume.payload))
-		return hibernate_payload_differs(&resume.payload);
-	if (!held_take(frames_order(resume.reader.map_size), &maps))
+	return hibernate_payload_differs(&resume.payload);
+}
+
+static const char *open_image(void)
+{
+	enum kelp_status status;
+	const char *why;
+	kelp_paddr_t maps;
+	bool nothing;
+
+	why = look(&nothing);
+	if (why)
+		return why;
+	if (!held_take(resume.reader.map_size, &maps))
 		return "no memory for its maps";
 	status = kelp_snapshot_maps(&resume.reader, direct_pointer(maps), resume.reader.map_size);
 	return status == KELP_OK ? NULL : kelp_status_text(status);
@@ -196,11 +207,10 @@ static void resume_frozen(void)
 {
 	unsigned long flags = arch_irq_save();
 	const char *why = "not enough free memory to work in";
-	bool nothing = false;
 
 	if (held_take_all()) {
 		if (hibernate_config_buffers(&resume.config))
-			why = open_image(&nothing);
+			why = open_image();
 		if (!why) {
 			char a[SIZE_TEXT], b[SIZE_TEXT];
 
@@ -212,13 +222,42 @@ static void resume_frozen(void)
 			if (!why)
 				why = enter();
 		}
-		if (!nothing)
+		if (resume.config.buffer)
 			kelp_snapshot_close(&resume.reader);
 		held_give_all();
 	}
 	arch_irq_restore(flags);
-	kprintf("hibernate: %s%s\n", nothing ? "" : "not resumed: ",
-		nothing ? "nothing to resume" : why);
+	kprintf("hibernate: not resumed: %s\n", why);
+}
+
+/* While everything runs: most boots find nothing, and that costs no more than three blocks read. */
+static bool worth_while(void)
+{
+	kelp_paddr_t buffer;
+	const char *why;
+	bool nothing;
+	unsigned order;
+
+	resume.config.workers = 1;
+	resume.config.io_size = KELP_IMAGE_BLOCK;
+	resume.config.buffer_size = kelp_snapshot_memory_size(&resume.config);
+	order = frames_order(resume.config.buffer_size);
+	if (!frames_take(order, FRAME_DIRECT, &buffer)) {
+		kprintf("hibernate: no memory to look for an image\n");
+		return false;
+	}
+	resume.config.buffer = direct_pointer(buffer);
+	why = look(&nothing);
+	if (nothing)
+		kprintf("hibernate: nothing to resume\n");
+	else if (why)
+		kprintf("hibernate: not resumed: %s\n", why);
+	kelp_snapshot_close(&resume.reader);
+	memset(direct_pointer(buffer), 0, resume.config.buffer_size);
+	frames_give(order, buffer);
+	resume.config.buffer = NULL;
+	resume.config.io_size = HIBERNATE_IO_SIZE;
+	return !why;
 }
 
 void hibernate_resume(void)
@@ -234,7 +273,7 @@ void hibernate_resume(void)
 	memset(&resume, 0, sizeof(resume));
 	if (!hibernate_config(&resume.config, disk))
 		return;
-	if (freeze()) {
+	if (worth_while() && freeze()) {
 		resume_frozen();
 		unfreeze();
 	}
@@ -298,8 +337,8 @@ const char *hibernate_test_prepare(void)
 	for (uint64_t frame = 0; frame < hibernate_hot.limit; frame++)
 		resume.plan.count += frame_set_has(&hibernate_hot, frame);
 	/* And one for the hand-over. */
-	if (!held_take(frames_order((resume.plan.count + 1u) *
-				    sizeof(struct kelp_snapshot_relocation)), &list))
+	if (!held_take((resume.plan.count + 1u) *
+				    sizeof(struct kelp_snapshot_relocation), &list))
 		return "no memory for the list of moves";
 	resume.list = direct_pointer(list);
 	return leave_prepare(&resume.plan);
@@ -315,10 +354,9 @@ const char *hibernate_test_resume(const struct kelp_snapshot_config *config)
 	uint64_t start = arch_ticks();
 	enum kelp_status status;
 	const char *why;
-	bool nothing;
 
 	resume.config = *config;
-	why = open_image(&nothing);
+	why = open_image();
 	if (why)
 		return why;
 	status = verify();

@@ -116,6 +116,10 @@ static void main_thread(void)
 	kexec_print_message();
 	if (command_line_has("story", NULL, 0))
 		end(story());
+#ifdef HOLDFAST_HIBERNATES
+	if (command_line_has("carry=", NULL, 0))
+		end(story_carry((unsigned)command_line_number("carry=", 70)));
+#endif
 	if (command_line_has("test", NULL, 0))
 		end(tests_run(NULL).failed == 0);
 	if (command_line_has("test=", command, sizeof(command)))

@@ -367,7 +367,7 @@ const struct monitor_command monitor_commands[] = {
 	{"test", "[<part of name>]", "runs the tests", run_test},
 	{"dump", "[zoo]", "leaves as QEMU prints them; zoo: one of each kind more", run_dump},
 #ifdef HOLDFAST_HIBERNATES
-	{"hibernate", "[test_resume|memory]", "to disk and off; to disk and on; without a disk",
+	{"hibernate", "[test_resume|memory|bench]", "to disk and off; to disk and on; without a disk",
 	 run_hibernate},
 #endif
 	{"kexec", "[<kernel> [<initrd>] ...]", "starts another kernel; alone: which there are", run_kexec},

@@ -177,7 +177,7 @@ bool story(void)
 	held &= tell_tests();
 #ifdef HOLDFAST_HIBERNATES
 	/* The last step: what is told from here on is told by another machine. */
-	held &= story_carry();
+	held &= story_carry(70);
 #endif
 	story_chapter(held ? "All held" : "NOT all held");
 	story_report("verdict", held);

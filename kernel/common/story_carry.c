@@ -5,6 +5,7 @@
  */
 #include "story_private.h"
 
+#include <boot.h>
 #include <cpu.h>
 #include <drivers/block.h>
 #include <drivers/random.h>
@@ -16,7 +17,6 @@
 #include <vm.h>
 
 #define FILL_SEED UINT64_C(0x4b656c70)
-#define FILL_PERCENT 70u
 
 /* ---- threads that can be asked afterwards ------------------------------------------------ */
 
@@ -95,7 +95,7 @@ static void reads(void *argument)
 {
 	struct actor *actor = argument;
 	struct block_device *disk = block_device(0);
-	uint64_t size = 16u * KIB, first = 0;
+	uint64_t size = 4u * KIB, first = 0;
 	kelp_paddr_t address;
 
 	if (!disk || !frames_take(frames_order(size), FRAME_DIRECT, &address))
@@ -109,7 +109,7 @@ static void reads(void *argument)
 			actor->wrong = block_status_text(status);
 		for (unsigned i = 0; i < size / sizeof(*word); i++)
 			sum = sum * 31u + word[i];
-		/* The image's disk changes; the other one is the first. */
+		/* Of the disk for images, too, the first blocks stay: its label. */
 		if (first && sum != first)
 			actor->wrong = "the disk holds something else";
 		first = sum;
@@ -183,13 +183,13 @@ static bool end_actors(void)
 
 /* ---- memory ------------------------------------------------------------------------------ */
 
-static bool fill(struct fill_counts *counts)
+static bool fill(unsigned percent, struct fill_counts *counts)
 {
 	uint64_t start = time_microseconds();
 	struct frame_stats stats;
 	char text[SIZE_TEXT];
 
-	if (!fill_memory(FILL_PERCENT, FILL_SEED, counts)) {
+	if (!fill_memory(percent, FILL_SEED, counts)) {
 		kprintf("memory could not be filled\n");
 		return false;
 	}
@@ -240,11 +240,11 @@ static void written(const struct hibernate_result *result)
 	story_report("hibernate_us", result->write_microseconds);
 }
 
-static bool carry(void)
+static bool carry(enum hibernate_end end)
 {
 	struct hibernate_result result;
 
-	if (!hibernate(HIBERNATE_POWER_OFF, written, &result))
+	if (!hibernate(end, written, &result))
 		return false;
 	/* Here is another machine. */
 	story_report("resume_frames", result.frames);
@@ -254,17 +254,20 @@ static bool carry(void)
 	return true;
 }
 
-bool story_carry(void)
+bool story_carry(unsigned percent)
 {
+	bool test = command_line_has("carry_end=test", NULL, 0), held;
 	struct fill_counts counts;
-	bool held;
 
 	story_chapter("Memory filled with what can be computed again");
-	if (!fill(&counts) || !start_actors())
+	if (!fill(percent, &counts) || !start_actors())
 		return false;
 	story_chapter("To disk");
-	held = carry();
-	story_chapter("Back, in another machine");
+	held = carry(test ? HIBERNATE_TEST_RESUME : HIBERNATE_POWER_OFF);
+	story_chapter(held ? "Back, in another machine" : "Still in the same machine");
+	/* It can be seen to fail. */
+	if (command_line_has("carry_spoil", NULL, 0))
+		fill_spoil();
 	held &= verify(&counts);
 	held &= end_actors();
 	fill_end();

@@ -9,7 +9,4 @@ void story_chapter(const char *title);
 /* One line for the host's report. */
 void story_report(const char *key, uint64_t value);
 
-/* Memory filled, the machine carried over by way of a disk, all of it looked at. */
-bool story_carry(void);
-
 #endif

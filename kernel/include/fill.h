@@ -4,8 +4,8 @@
  * after it went to disk and came back.
  *
  * The contents of page n are a function of a seed and n alone, the same on every system: the
- * comparison with another kernel fills that one's memory with them too. A third of the pages is
- * zero, a twelfth one word repeated, a third looks like text, the rest is random.
+ * comparison with another kernel fills that one's memory with them too. Of twelve pages four
+ * are zero, one is a word repeated, six look like text, one is random.
  */
 #ifndef HOLDFAST_FILL_H
 #define HOLDFAST_FILL_H
@@ -45,7 +45,7 @@ static inline enum fill_kind fill_kind(uint64_t seed, uint64_t page)
 {
 	unsigned part = (unsigned)(fill_state(seed, page) >> 40) % 12u;
 
-	return part < 4 ? FILL_ZERO : part < 5 ? FILL_UNIFORM : part < 9 ? FILL_TEXT : FILL_RANDOM;
+	return part < 4 ? FILL_ZERO : part < 5 ? FILL_UNIFORM : part < 11 ? FILL_TEXT : FILL_RANDOM;
 }
 
 /* Eight letters at a time out of 64 pieces of words: what compresses to about a half. */

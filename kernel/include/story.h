@@ -13,6 +13,12 @@
  */
 bool story(void);
 
+/*
+ * Its last part: memory filled to `percent`, threads started, the machine carried over by way of a
+ * disk (carry_end=test on the command line: without switching it off), all of it looked at.
+ */
+bool story_carry(unsigned percent);
+
 /* Times the mapping operations and prints nanoseconds. */
 void bench_run(void);
 
