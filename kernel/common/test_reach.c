@@ -274,6 +274,36 @@ static void no_memory_changes_nothing(void)
 	CHECK(same_leaves(&before, &after));
 }
 
+/* Taken away in one, a part of it needs a table to come back; all of it does not. */
+static void a_large_leaf_taken_whole(void)
+{
+	kelp_paddr_t block = test_direct_frames(frames_order(span()));
+	struct kelp_directmap_statistics before = statistics(), out, after;
+	uint64_t value;
+
+	if (debug_pagealloc()) {
+		test_skip("debug_pagealloc: there are no large leaves");
+		return;
+	}
+	CHECK(take_out(block, span()) == KELP_OK);
+	CHECK(test_query(direct_va(block)).level == 1);
+	CHECK(test_load(direct_va(block + span() - 8u), &value) == PROBE_NOT_PRESENT);
+	out = statistics();
+	CHECK(out.absent == before.absent + (span() >> PAGE_SHIFT));
+	port_fail_after(0);
+	CHECK(give_back(block + 3u * PAGE_SIZE, PAGE_SIZE) == KELP_ERR_NO_MEMORY);
+	after = statistics();
+	CHECK(same_leaves(&out, &after));
+	CHECK(test_load(direct_va(block + 3u * PAGE_SIZE), &value) == PROBE_NOT_PRESENT);
+	port_fail_after(PORT_NEVER_FAIL);
+	CHECK(give_back(block + 3u * PAGE_SIZE, PAGE_SIZE) == KELP_OK);
+	CHECK(test_load(direct_va(block + 3u * PAGE_SIZE), &value) == PROBE_OK);
+	CHECK(test_load(direct_va(block + 4u * PAGE_SIZE), &value) == PROBE_NOT_PRESENT);
+	CHECK(give_back(block, span()) == KELP_OK);
+	after = statistics();
+	CHECK(same_leaves(&before, &after));
+}
+
 /* ---- the copy window --------------------------------------------------------------------- */
 
 static void copywin_reaches_absent_frames(void)
@@ -485,6 +515,7 @@ const struct test reach_tests[] = {
 	{"reach: every frame out and back", every_frame_out_and_back, 0},
 	{"reach: the image is pinned", the_image_is_pinned, 0},
 	{"reach: no memory changes nothing", no_memory_changes_nothing, 0},
+	{"reach: a large leaf taken whole", a_large_leaf_taken_whole, 0},
 	{"reach: the copy window reaches absent frames", copywin_reaches_absent_frames, 0},
 	{"reach: the copy window on every CPU", copywin_on_every_cpu, 2},
 	{"reach: slots of the fixmap", fixmap_slots, 0},
