@@ -133,6 +133,12 @@ debian-kernel:
 run: $(HOLDFAST_ELF) $(HOLDFAST_SCRATCH) ## The whole story in QEMU, without a keypress; build/run/report.json
 	@tests/qemu/run.sh $(HOLDFAST_ELF) $(HOLDFAST_SCRATCH) $(BUILD)/run
 
+# What `kexec` finds in `HOLDFAST_INITRD=build/holdfast/kexec/files.cpio make shell`.
+kexec-files: $(HOLDFAST_ELF) $(HOLDFAST_KEXEC)/mkcpio $(HOLDFAST_KEXEC)/linux-init debian-kernel ## Kernels for Holdfast's `kexec`: build/holdfast/kexec/files.cpio
+	$(Q)$(HOLDFAST_KEXEC)/mkcpio $(HOLDFAST_KEXEC)/initrd.cpio init=$(HOLDFAST_KEXEC)/linux-init
+	$(Q)$(HOLDFAST_KEXEC)/mkcpio $(HOLDFAST_KEXEC)/files.cpio holdfast=$(HOLDFAST_ELF) \
+		initrd=$(HOLDFAST_KEXEC)/initrd.cpio $(addprefix linux=,$(wildcard $(DEBIAN_KERNEL)/vmlinuz))
+
 compare-linux: $(HOLDFAST_KEXEC)/mkcpio $(HOLDFAST_KEXEC)/compare-init debian-kernel ## Debian's Linux hibernates with the same contents; beside the figures of `make run`
 	@tests/qemu/compare-linux.sh $(BUILD)
 
@@ -152,4 +158,4 @@ PART_TESTS    += qemu: tests/qemu/run-boots.sh tests/qemu/run-boots-i386.sh test
 # KELP_TEST_SCALE is set there: see run-boots.sh.
 PART_SOAK     += qemu: tests/qemu/run-boots.sh tests/qemu/run-boots-i386.sh tests/qemu/powercut.sh
 
-.PHONY: holdfast run shell iso debian-kernel compare-linux
+.PHONY: holdfast run shell iso debian-kernel kexec-files compare-linux

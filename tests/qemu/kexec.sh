@@ -19,12 +19,14 @@ pattern=${1:-}
 own_directory "$build/qemu/kexec"
 
 self=run=kexec_holdfast_exit=qemu_test=kernel:
+devices=run=kexec_holdfast_exit=qemu_test=random:
 linux=run=kexec_linux_initrd_console=ttyS0_quiet_marker=7
 
 table() {
 	grep -v '^#' << T
 itself, 4 levels        | 30 | --cpu qemu64 --cpus 2 | $self | ends,message_from_a_Holdfast_of_2_CPUs_and_4-level,_passed,_0_failed
 itself, 5 levels        | 30 | --cpu max --cpus 4 | $self | ends,message_from_a_Holdfast_of_4_CPUs_and_5-level,_passed,_0_failed
+its devices work again  | 30 | --cpu max --cpus 2 | $devices | ends,virtio-rng,virtio-blk,on_to_holdfast,virtio-rng,virtio-blk,message_from,_passed,_0_failed,_0_skipped
 itself, in 32 MiB       | 30 | --cpu qemu64 --cpus 1 --memory 32M | $self | ends,message_from_a_Holdfast_of_1_CPUs,_passed,_0_failed
 itself, past 4 GiB      | 30 | --cpu max --cpus 2 --memory 5G | $self | ends,message_from_a_Holdfast,_passed,_0_failed
 itself, frames absent   | 30 | --cpu qemu64 --cpus 2 --append debug_pagealloc=on | $self | ends,message_from_a_Holdfast,_passed,_0_failed
@@ -83,7 +85,8 @@ while IFS='|' read -r name seconds options words expected; do
 	case $options in *'--memory 32M'*) case $words in *holdfast*) files=$directory/small.cpio ;; esac ;; esac
 	# shellcheck disable=SC2086 # options and words
 	tests/qemu/boot.sh --seconds $seconds --log "$log" $options --append $words "$elf" -- \
-		-initrd "$files" > "$log.out" 2>&1 9>&-
+		-initrd "$files" -device virtio-rng-pci -device virtio-blk-pci,drive=d \
+		-drive if=none,id=d,driver=null-co,size=16M,read-zeroes=on > "$log.out" 2>&1 9>&-
 	status=$?
 	expected=$(echo "$expected" | tr -d ' ')
 	case ${expected%%,*} in ends) wanted=0 ;; *) wanted=1 ;; esac
