@@ -254,29 +254,46 @@ static void filled_and_checked(void)
 
 /* ---- local maps -------------------------------------------------------------------------- */
 
-static void local_maps_nest(void)
+static kelp_paddr_t nest_block;
+
+/* All slots of this CPU at once. */
+static void nest(void *argument)
 {
-	kelp_paddr_t block;
+	kelp_paddr_t mine = nest_block + (uintptr_t)argument * KELP_KMAP_DEPTH * PAGE_SIZE;
 	uint64_t *word[KELP_KMAP_DEPTH], value;
 
-	if (!take_high(4, &block))
-		return;
 	for (unsigned i = 0; i < KELP_KMAP_DEPTH; i++) {
-		word[i] = kmap_local(block + i * PAGE_SIZE);
-		*word[i] = 100 + i;
+		kelp_pfn_t frame = {0};
+
+		word[i] = kmap_local(mine + i * PAGE_SIZE);
+		*word[i] = mine + i;
 		for (unsigned j = 0; j < i; j++)
-			CHECK(word[i] != word[j] && *word[j] == 100 + j);
+			CHECK(word[i] != word[j] && *word[j] == mine + j);
 		/* Beside the frame there is nothing: KELP_KMAP_GUARDS. */
 		CHECK(test_load((uintptr_t)word[i] + PAGE_SIZE, &value) == PROBE_NOT_PRESENT);
 		CHECK(test_load((uintptr_t)word[i] - 8u, &value) == PROBE_NOT_PRESENT);
+		CHECK(kelp_is_kmap_address(&kernel_kmap, (uintptr_t)word[i]));
+		CHECK(kelp_kmap_to_frame(&kernel_kmap, (uintptr_t)word[i], &frame) == KELP_OK &&
+		      frame.number == (mine >> PAGE_SHIFT) + i);
 	}
 	for (unsigned i = KELP_KMAP_DEPTH; i-- > 0;) {
-		CHECK(*word[i] == 100 + i);
+		CHECK(*word[i] == mine + i);
 		kunmap_local(word[i]);
 		CHECK(test_load((uintptr_t)word[i], &value) == PROBE_NOT_PRESENT);
 	}
-	for (unsigned i = 0; i < KELP_KMAP_DEPTH; i++)
-		CHECK(test_get(block + i * PAGE_SIZE) == 100 + i);
+}
+
+/* From CPU 0's first slot to the last CPU's last: the slots of 32 CPUs are in several tables. */
+static void local_maps_nest(void)
+{
+	if (!take_high(frames_order(cpu_count * KELP_KMAP_DEPTH * PAGE_SIZE), &nest_block))
+		return;
+	run_on_cpus(CPUS_MAX, nest);
+	for (unsigned i = 0; i < cpu_count * KELP_KMAP_DEPTH; i++)
+		CHECK(!cpus[i / KELP_KMAP_DEPTH]->online ||
+		      test_get(nest_block + i * PAGE_SIZE) ==
+			      nest_block + (uint64_t)(i & ~(KELP_KMAP_DEPTH - 1u)) * PAGE_SIZE +
+				      i % KELP_KMAP_DEPTH);
 }
 
 /* More threads than CPUs, each with frames of its own, all in the same slots of their CPU. */

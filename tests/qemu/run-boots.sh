@@ -72,6 +72,7 @@ PAE and NX, 1 GiB, 4 CPUs          | 90 | --cpu max --memory 1G --cpus 4 | tests
 PAE, 8 GiB, 4 CPUs                 | 90 | --cpu max --memory 8G --cpus 4 | tests=kernel:,frames:,kmap:,highmem:
 PAE, 1 GiB, 32 CPUs                | 90 | --cpu max --memory 1G --cpus 32 | tests=kernel:,cpus:,highmem:
 PAE, an old PC, 3 GiB              | 60 | --machine pc --cpu qemu32 --memory 3G --cpus 2 | tests=kernel:,frames:,mmu:,highmem:
+two levels, 1 GiB, 64 CPUs         | 90 | --cpu qemu32,-pae --memory 1G --cpus 64 | tests=cpus:,filled,nest
 two levels, 512 MiB, 1 CPU         | 60 | --cpu qemu32,-pae --memory 512M --cpus 1 | tests
 two levels, 4 GiB, 2 CPUs          | 60 | --machine pc --cpu qemu32,-pae --memory 4G --cpus 2 | tests=frames:,mmu:,space:,reach:,highmem:
 two levels, PSE-36, nopae, 2 GiB   | 60 | --cpu max --memory 2G --cpus 4 --append nopae | tests
