@@ -99,9 +99,16 @@ endif
 HOLDFAST_ELF := $(BUILD)/holdfast/$(ARCH)/holdfast.elf
 HOLDFAST_ISO := $(BUILD)/holdfast/$(ARCH)/holdfast.iso
 HOLDFAST_SCRATCH := $(BUILD)/holdfast/scratch
+HOLDFAST_QMP := $(BUILD)/holdfast/qmp
 
 # The host's side of the disk that the kernel's tests write to.
 $(HOLDFAST_SCRATCH): tests/qemu/tools/scratch.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) -std=gnu11 -O1 -g $(WARNINGS) $< -o $@
+
+# Asks a running QEMU: memory that is plugged and unplugged.
+$(HOLDFAST_QMP): tests/qemu/tools/qmp.c
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -std=gnu11 -O1 -g $(WARNINGS) $< -o $@
@@ -151,11 +158,13 @@ $(HOLDFAST_ISO): $(HOLDFAST_ELF) kernel/mkiso.sh
 	$(call say,ISO,$@)
 	$(Q)kernel/mkiso.sh $< $@
 
-PART_PROGRAMS += holdfast $(HOLDFAST_SCRATCH) $(HOLDFAST_KEXEC)/mkcpio $(HOLDFAST_KEXEC)/linux-init debian-kernel
+PART_PROGRAMS += holdfast $(HOLDFAST_SCRATCH) $(HOLDFAST_QMP) $(HOLDFAST_KEXEC)/mkcpio $(HOLDFAST_KEXEC)/linux-init debian-kernel
 PART_TESTS    += qemu: tests/qemu/run-boots.sh tests/qemu/run-boots-i386.sh tests/qemu/monitor.sh \
 	tests/qemu/monitor-i386.sh tests/qemu/differential.sh \
 	tests/qemu/run-devices.sh tests/qemu/kexec.sh tests/qemu/hibernate.sh tests/qemu/powercut.sh
 # KELP_TEST_SCALE is set there: see run-boots.sh.
 PART_SOAK     += qemu: tests/qemu/run-boots.sh tests/qemu/run-boots-i386.sh tests/qemu/powercut.sh
+PART_TESTS    += tests/qemu/hotplug.sh
+PART_SOAK     += tests/qemu/hotplug.sh
 
 .PHONY: holdfast run shell iso debian-kernel kexec-files compare-linux

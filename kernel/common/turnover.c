@@ -15,7 +15,8 @@
 #define THREADS 4u
 #define SLOTS   1024u /* movable pages of one thread */
 #define HOLDS   3u    /* kept over some rounds by one thread */
-#define PAUSE_MICROSECONDS 1000u
+#define PAUSE_MICROSECONDS 3000u
+#define OPERATIONS 6u
 #define WORDS   (PAGE_SIZE / sizeof(uint64_t))
 
 /* A movable page and what it must hold: 0 in `stamp`, nothing. */
@@ -147,7 +148,7 @@ static kelp_paddr_t use_slot(struct worker *worker, unsigned index, bool empty)
 
 static void use_slots(struct worker *worker)
 {
-	for (unsigned i = 0; i < 16; i++) {
+	for (unsigned i = 0; i < OPERATIONS; i++) {
 		uint64_t random = random_number(worker);
 		kelp_paddr_t given;
 

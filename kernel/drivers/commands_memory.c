@@ -2,13 +2,20 @@
 /* commands_memory: what the monitor can do with memory that comes and goes. */
 #include <drivers/commands.h>
 
+#include <drivers/devices.h>
 #include <drivers/pmem.h>
 #include <drivers/virtio_mem.h>
 
-#include <turnover.h>
+#include <frames.h>
 #include <hotplug.h>
 #include <monitor.h>
 #include <print.h>
+#include <reach.h>
+#include <turnover.h>
+#include <vm.h>
+
+/* Longer than it takes on a busy host, short enough that a person still waits. */
+#define SETTLE_MILLISECONDS 20000u
 
 static void print_device(const struct virtio_mem_info *info)
 {
@@ -29,13 +36,58 @@ static void print_device(const struct virtio_mem_info *info)
 		(unsigned long long)info->add_failures);
 }
 
+/* Pages that stay where they are for the moment that somebody has them. */
+static bool move_nothing(const struct frame_owner *owner, uintptr_t cookie, kelp_paddr_t from,
+			 kelp_paddr_t to)
+{
+	(void)owner, (void)cookie, (void)from, (void)to;
+	return false;
+}
+
+/* Writes to all free movable memory: a host gives pages only when they are touched. */
+static bool fill_movable(void)
+{
+	static const struct frame_owner owner = {"plug fill", move_nothing};
+	uint64_t count = 0, limit;
+	struct frame_stats stats;
+	kelp_paddr_t *page;
+	char text[SIZE_TEXT];
+
+	frames_stats(&stats);
+	limit = stats.movable_free;
+	page = limit ? vm_allocate(limit * sizeof(*page)) : NULL;
+	if (limit && !page) {
+		kprintf("no memory for the list of pages\n");
+		return true;
+	}
+	while (count < limit && frames_take_movable(&owner, 0, &page[count])) {
+		uint8_t *bytes = kmap_local(page[count++]);
+
+		memset(bytes, 0x5a, PAGE_SIZE);
+		kunmap_local(bytes);
+	}
+	for (uint64_t i = 0; i < count; i++)
+		frames_give(0, page[i]);
+	if (page)
+		vm_unmap(page, limit * sizeof(*page), true);
+	kprintf("filled %s\n", size_text(text, count << PAGE_SHIFT));
+	return true;
+}
+
 bool run_plug(unsigned count, char **word)
 {
 	struct virtio_mem_info info;
 	struct hotplug_stats stats;
 	char a[SIZE_TEXT], b[SIZE_TEXT];
 
-	(void)word;
+	if (count == 2 && !strcmp(word[1], "fill"))
+		return fill_movable();
+	if (count == 2 && !strcmp(word[1], "settle")) {
+		kprintf("%s\n", virtio_mem_settle(SETTLE_MILLISECONDS)
+			? "settled: every device has what it wants"
+			: "not settled: some device cannot have what it wants");
+		return true;
+	}
 	if (count != 1)
 		return false;
 	for (unsigned i = 0; virtio_mem_info(i, &info); i++)
@@ -80,6 +132,18 @@ bool run_turnover(unsigned count, char **word)
 	if (!strcmp(word[1], "start"))
 		return turnover_start();
 	return !strcmp(word[1], "stop") && turnover_stop();
+}
+
+bool run_devices(unsigned count, char **word)
+{
+	bool stop = count == 2 && !strcmp(word[1], "stop"), done;
+
+	if (count != 2 || (!stop && strcmp(word[1], "restart")))
+		return false;
+	done = stop ? devices_stop() : devices_restart();
+	kprintf("devices: %s%s\n", stop ? "stopped" : "restarted",
+		done ? "" : ", but not all of them");
+	return true;
 }
 
 /* ---- persistent memory ------------------------------------------------------------------- */

@@ -288,7 +288,8 @@ static bool unplug_some(struct virtio_mem *mem, uint64_t excess)
 		mem->evacuations_failed++;
 		if (count == 1)
 			mem->try_end = first;
-		most = max_u64(1, count / 2u);
+		/* Each try may wait for a holder. */
+		most = max_u64(1, count / 4u);
 	}
 	/* Others get their turn before it goes on with those further down. */
 	return true;
@@ -431,7 +432,9 @@ static bool read_region(struct virtio_mem *mem)
 	/* The ends of the region that make no whole unit stay unplugged. */
 	mem->first = first = align_up(region, unit);
 	mem->units = region + size > first ? (region + size - first) >> mem->unit_shift : 0;
-	if (mem->units == 0 || first + size - 1u > direct_last() || request_max(mem) == 0) {
+	/* Beyond the direct map kmap() reaches it; beyond the tables nothing does. */
+	if (mem->units == 0 || (first + size - 1u) >> kernel_format.pa_bits ||
+	    request_max(mem) == 0) {
 		kprintf("%s: no place for a unit of %llu MiB in %llu MiB at 0x%llx\n", virtio->name,
 			(unsigned long long)(unit / MIB), (unsigned long long)(size / MIB),
 			(unsigned long long)region);

@@ -11,10 +11,11 @@ bool run_disk(unsigned count, char **word);   /* [<n> <block> [<count>]] */
 bool run_random(unsigned count, char **word); /* [<bytes>] */
 
 /* commands_memory.c */
-bool run_plug(unsigned count, char **word);
+bool run_plug(unsigned count, char **word);     /* [fill | settle] */
 bool run_sections(unsigned count, char **word);
 bool run_frame(unsigned count, char **word);    /* <number> */
 bool run_turnover(unsigned count, char **word);    /* [start | stop] */
+bool run_devices(unsigned count, char **word);  /* stop | restart */
 bool run_pmem(unsigned count, char **word);     /* [<n> fill|check [<seed>] | detach | attach] */
 
 #endif

@@ -243,7 +243,7 @@ static void open_connection(void)
 /* ---- memory devices ----------------------------------------------------------------------- */
 
 struct memory_device {
-	uint64_t requested, size, first;
+	uint64_t requested, size, first, block;
 };
 
 static struct memory_device look(const char *id)
@@ -260,6 +260,7 @@ static struct memory_device look(const char *id)
 			.requested = number(member(data, "requested-size"), "requested-size"),
 			.size = number(member(data, "size"), "size"),
 			.first = number(member(data, "memaddr"), "memaddr"),
+			.block = number(member(data, "block-size"), "block-size"),
 		};
 	}
 	die("no virtio-mem device \"%s\"", id);
@@ -292,22 +293,34 @@ static void plug(const char *id, uint64_t bytes, unsigned seconds)
 	}
 }
 
-/* Up and down, to sizes that differ from round to round. */
-static void cycle(const char *id, unsigned rounds, uint64_t low, uint64_t high, unsigned seconds)
+/* However slow the host is, so many. */
+#define ROUNDS_LEAST 20u
+
+/*
+ * Up and down, to sizes that differ from round to round. When the budget, in seconds, is used up
+ * it ends before all rounds are done.
+ */
+static void cycle(const char *id, unsigned rounds, uint64_t low, uint64_t high, unsigned seconds,
+		  unsigned budget)
 {
 	double start = now(), told = start;
-	uint64_t moved = 0, at = look(id).size;
+	struct memory_device device = look(id);
+	uint64_t moved = 0, at = device.size;
 
+	if (low % device.block || high % device.block || high < low)
+		die("%s: its blocks have %llu bytes", id, (unsigned long long)device.block);
 	for (unsigned round = 0; round < rounds; round++) {
-		/* In steps of 2 MiB; the odd factor visits them all. */
-		uint64_t steps = (high - low) >> 21;
-		uint64_t up = steps ? high - ((round * 7u % (steps / 2u + 1u)) << 21) : high;
+		/* From all of it to half of it; the odd factor visits every number of blocks. */
+		uint64_t steps = (high - low) / device.block / 2u;
+		uint64_t up = high - round * 7u % (steps + 1u) * device.block;
 
 		plug(id, up, seconds);
 		moved += up > at ? up - at : at - up;
 		plug(id, low, seconds);
 		moved += up - low;
 		at = low;
+		if (now() - start > budget && round + 1 >= ROUNDS_LEAST)
+			rounds = round + 1;
 		if (now() - told > 1 || round + 1 == rounds) {
 			told = now();
 			printf("# %s: %u of %u rounds, %llu MiB moved, %.1f s\n", id, round + 1,
@@ -326,7 +339,9 @@ static void usage(FILE *to)
 	      "qmp <socket> size <id>                       plugged bytes, by query-memory-devices\n"
 	      "qmp <socket> first <id>                      where the device's region begins\n"
 	      "qmp <socket> plug <id> <size> <seconds>      asks for so much, waits until it is there\n"
-	      "qmp <socket> cycle <id> <rounds> <low> <high> <seconds>   up and down, again and again\n"
+	      "qmp <socket> cycle <id> <rounds> <low> <high> <seconds> <budget>\n"
+	      "                                             up and down, again and again; fewer rounds, but\n"
+	      "                                             20 at least, when the seconds of the budget are up\n"
 	      "qmp <socket> execute <command>               without arguments; prints the answer\n"
 	      "Sizes: bytes, or with M or G behind. Status: 0, or 1 with a message.\n",
 	      to);
@@ -367,9 +382,10 @@ static bool run(int count, char **word)
 		printf("0x%llx\n", (unsigned long long)look(word[1]).first);
 	} else if (count == 4 && !strcmp(word[0], "plug")) {
 		plug(word[1], size_argument(word[2]), (unsigned)size_argument(word[3]));
-	} else if (count == 6 && !strcmp(word[0], "cycle")) {
+	} else if (count == 7 && !strcmp(word[0], "cycle")) {
 		cycle(word[1], (unsigned)size_argument(word[2]), size_argument(word[3]),
-		      size_argument(word[4]), (unsigned)size_argument(word[5]));
+		      size_argument(word[4]), (unsigned)size_argument(word[5]),
+		      (unsigned)size_argument(word[6]));
 	} else if (count == 2 && !strcmp(word[0], "execute")) {
 		puts(execute("{\"execute\": \"%s\"}", word[1]));
 	} else {
