@@ -163,8 +163,8 @@ enum kelp_status kelp_memmap_size(const struct kelp_memmap_config *config,
 
 /*
  * An empty map. Phase: any; allocates nothing.
- * Errors: ARGUMENT: shifts that do not nest (page <= subsection <= section <= physical_bits), no
- * descriptor_size, a frame field outside of the descriptor or too narrow, a hook missing.
+ * Errors: ARGUMENT: shifts that do not nest (page <= subsection <= section <= physical_bits), more
+ * than 2^31 subsections or sections or 2^19 frames in a subsection, no descriptor_size, a frame field outside of the descriptor or too narrow, a hook missing.
  */
 enum kelp_status kelp_memmap_init(struct kelp_memmap *map,
 				  const struct kelp_memmap_config *config) KELP_WARN_UNUSED;

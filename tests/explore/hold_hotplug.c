@@ -475,7 +475,7 @@ static void on_hold(void *context, uint32_t thread)
 
 static void bad_reader(void *context)
 {
-	struct kelp_hold hold, own;
+	struct kelp_hold hold, own = {0};
 
 	(void)context;
 	if (world.bug == BUG_RELEASE_EARLY)
