@@ -63,11 +63,11 @@ static struct world {
 	_Alignas(64) unsigned char own_memory[CPUS * 64];
 	struct block block[BLOCKS];
 	/* Of each block one: the explorer's view of the descriptor that lies in it. */
-	uint64_t model[BLOCKS];
-	uint64_t done[EXPLORE_THREADS_MAX]; /* threads that hold nothing any more */
-	uint64_t acknowledged[EXPLORE_THREADS_MAX];
+	_Alignas(8) uint64_t model[BLOCKS];
+	_Alignas(8) uint64_t done[EXPLORE_THREADS_MAX]; /* threads that hold nothing any more */
+	_Alignas(8) uint64_t acknowledged[EXPLORE_THREADS_MAX];
 	struct kelp_hold passed; /* from one thread to the next */
-	uint64_t passing;
+	_Alignas(8) uint64_t passing;
 	enum bug bug;
 	uint32_t patience;   /* looks before it gives up; 0: waits for `readers` */
 	uint32_t readers;    /* mask of threads */
