@@ -260,21 +260,22 @@ static void pack(unsigned number)
 	free(workspace);
 }
 
-static void unpack(unsigned number, bool codec)
+static void unpack(unsigned number, bool all)
 {
 	const struct kelp_snapshot_cipher *cipher = machine.config.cipher;
 	uint8_t *to = pages(CHUNK), *from = pages(CHUNK);
 
 	for (uint32_t i = number; i < chunks(); i += machine.threads) {
+		size_t size = sealed_size[i];
 		bool good;
 
-		/* Opened in place: from a copy, as it comes from a disk. */
-		memcpy(from, sealed + (size_t)i * CHUNK, sealed_size[i]);
-		good = cipher->open(NULL, machine.key, zero_nonce, NULL, 0, from, sealed_size[i],
-				    sealed_tag[i]);
-		if (good && codec)
-			good = kelp_codec_lz4.expand(NULL, to, chunk_size(i), from,
-						     sealed_size[i]);
+		/* In place: from a copy, as it comes from a disk. */
+		memcpy(from, sealed + (size_t)i * CHUNK, size);
+		good = all ? cipher->open(NULL, machine.key, zero_nonce, NULL, 0, from, size,
+					  sealed_tag[i]) &&
+				     kelp_codec_lz4.expand(NULL, to, chunk_size(i), from, size)
+			   : cipher->check(NULL, machine.key, zero_nonce, NULL, 0, from, size, 0,
+					   sealed_tag[i]);
 		bench_check(good ? KELP_OK : KELP_ERR_DAMAGED, "the limit's chunks");
 	}
 	free(to);
@@ -286,7 +287,7 @@ static void unpack_all(unsigned number)
 	unpack(number, true);
 }
 
-static void unpack_cipher(unsigned number)
+static void unpack_tags(unsigned number)
 {
 	unpack(number, false);
 }
@@ -362,7 +363,7 @@ static void verify_on(unsigned threads, struct bench_sample *s)
 	on_threads(work_verify);
 	s->value = rate(started);
 	kelp_snapshot_close(&machine.reader);
-	s->limit = limit(unpack_cipher);
+	s->limit = limit(unpack_tags);
 	end();
 }
 
@@ -404,8 +405,8 @@ CASES(load)
 const struct bench_case bench_snapshot_cases[] = {
 	{"snapshot_write", "MiB/s", "LZ4 + cipher", write_1},
 	{"snapshot_write_2", "MiB/s", "LZ4 + cipher, 2 threads", write_2},
-	{"snapshot_verify", "MiB/s", "cipher", verify_1},
-	{"snapshot_verify_2", "MiB/s", "cipher, 2 threads", verify_2},
+	{"snapshot_verify", "MiB/s", "tags alone", verify_1},
+	{"snapshot_verify_2", "MiB/s", "tags alone, 2 threads", verify_2},
 	{"snapshot_load", "MiB/s", "cipher + LZ4", load_1},
 	{"snapshot_load_2", "MiB/s", "cipher + LZ4, 2 threads", load_2},
 };

@@ -11,7 +11,7 @@ LZ4_DIR     := $(THIRD_PARTY)/lz4-1.9.4/lib
 BEARSSL_DIR := $(THIRD_PARTY)/bearssl-0.6
 
 CODEC_ADAPTERS := port/codecs/lz4.c port/codecs/bearssl.c
-BEARSSL_FILES  := chacha20_ct chacha20_sse2 poly1305_ctmul poly1305_ctmulq
+BEARSSL_FILES  := chacha20_ct poly1305_ctmul poly1305_ctmulq
 CODEC_INCLUDES := -Iport/codecs -isystem $(LZ4_DIR) -isystem $(BEARSSL_DIR)/inc
 # Nothing from outside but mem*(): no heap, no clock, no files.
 LZ4_DEFINES     := -DLZ4_FREESTANDING=1 -DLZ4_memcpy=__builtin_memcpy \

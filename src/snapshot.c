@@ -156,13 +156,20 @@ void snapshot_seal_record(const struct kelp_snapshot_config *config,
 bool snapshot_open_record(const struct kelp_snapshot_config *config,
 			  const struct kelp_image_header *header,
 			  const struct kelp_image_secret *secret,
-			  const struct kelp_image_record *record, uint8_t *sealed)
+			  const struct kelp_image_record *record, uint8_t *sealed,
+			  bool tables_only)
 {
+	const struct kelp_snapshot_cipher *cipher = config->cipher;
 	uint8_t aad[RECORD_AAD], nonce[KELP_IMAGE_NONCE];
+	uint8_t *data = sealed + KELP_IMAGE_RECORD_HEAD;
+	bool trailer = record->flags & KELP_IMAGE_RECORD_LAST;
 
 	record_bindings(header, secret, record->index, sealed, aad, nonce);
-	return config->cipher->open(config->cipher->context, secret->key, nonce, aad, sizeof(aad),
-				    sealed + KELP_IMAGE_RECORD_HEAD, record->size, record->tag);
+	if (!tables_only || trailer || !cipher->check)
+		return cipher->open(cipher->context, secret->key, nonce, aad, sizeof(aad), data,
+				    record->size, record->tag);
+	return cipher->check(cipher->context, secret->key, nonce, aad, sizeof(aad), data,
+			     record->size, (size_t)record->runs * KELP_IMAGE_RUN, record->tag);
 }
 
 /* ---- the stream ---------------------------------------------------------------------------- */

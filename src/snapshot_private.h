@@ -93,7 +93,10 @@ static inline enum kelp_status snapshot_status(const uint32_t *status)
 
 /* ---- records ------------------------------------------------------------------------------- */
 
-/* Seals or opens a record in place: `sealed` points to its head. */
+/*
+ * Seals or opens a record in place: `sealed` points to its head. With `tables_only` its pages may
+ * stay sealed.
+ */
 void snapshot_seal_record(const struct kelp_snapshot_config *config,
 			  const struct kelp_image_header *header,
 			  const struct kelp_image_secret *secret,
@@ -101,7 +104,8 @@ void snapshot_seal_record(const struct kelp_snapshot_config *config,
 bool snapshot_open_record(const struct kelp_snapshot_config *config,
 			  const struct kelp_image_header *header,
 			  const struct kelp_image_secret *secret,
-			  const struct kelp_image_record *record, uint8_t *sealed);
+			  const struct kelp_image_record *record, uint8_t *sealed,
+			  bool tables_only);
 
 /* ---- the stream ---------------------------------------------------------------------------- */
 

@@ -433,7 +433,8 @@ static enum kelp_status hand_out(const struct kelp_snapshot_reader *reader,
 static enum kelp_status open_record(struct kelp_snapshot_reader *reader, struct piece *piece)
 {
 	if (!snapshot_open_record(&reader->config, &reader->header, &reader->secret,
-				  &piece->record, piece->worker.sealed))
+				  &piece->record, piece->worker.sealed,
+				  piece->pass == PASS_VERIFY))
 		return KELP_ERR_DAMAGED;
 	if (piece->record.flags & KELP_IMAGE_RECORD_LAST)
 		return KELP_OK;

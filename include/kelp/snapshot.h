@@ -165,6 +165,12 @@ struct kelp_snapshot_cipher {
 		     size_t aad_size, void *data, size_t size, uint8_t *tag);
 	bool (*open)(void *context, const uint8_t *key, const uint8_t *nonce, const void *aad,
 		     size_t aad_size, void *data, size_t size, const uint8_t *tag);
+	/*
+	 * As open, but leaves all but the first `clear` bytes of the data as they are: what
+	 * verifies an image need not decipher it. NULL: open is called.
+	 */
+	bool (*check)(void *context, const uint8_t *key, const uint8_t *nonce, const void *aad,
+		      size_t aad_size, void *data, size_t size, size_t clear, const uint8_t *tag);
 };
 
 /* Where an attempt is, at every record. */

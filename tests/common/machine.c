@@ -319,6 +319,19 @@ static bool open(void *context, const uint8_t *key, const uint8_t *nonce, const 
 	return true;
 }
 
+static bool check(void *context, const uint8_t *key, const uint8_t *nonce, const void *aad,
+		  size_t aad_size, void *data, size_t size, size_t clear, const uint8_t *tag)
+{
+	uint8_t expected[KELP_IMAGE_TAG];
+
+	(void)context;
+	make_tag(key, nonce, aad, aad_size, data, size, expected);
+	if (clear % 8 != 0 || memcmp(expected, tag, sizeof(expected)) != 0)
+		return false;
+	crypt(key, nonce, data, clear);
+	return true;
+}
+
 static bool random_bytes(void *context, void *buffer, size_t size)
 {
 	struct machine *machine = context;
@@ -401,7 +414,8 @@ static void init_hooks(struct machine *machine)
 		.finish = disk_finish,
 	};
 	machine->cipher = (struct kelp_snapshot_cipher){
-		.context = machine, .id = KELP_IMAGE_CHACHA20_POLY1305, .seal = seal, .open = open};
+		.context = machine, .id = KELP_IMAGE_CHACHA20_POLY1305, .seal = seal, .open = open,
+		.check = check};
 	machine->codec = (struct kelp_snapshot_codec){
 		.context = machine,
 		.id = KELP_IMAGE_LZ4,

@@ -50,6 +50,21 @@ static void cipher_gives_the_known_answer(void **state)
 	assert_true(cipher->open(cipher->context, key, nonce, aad, sizeof(aad), data, sizeof(data),
 				 tag));
 	assert_memory_equal(data, plain, sizeof(data));
+	/* Authenticated and not deciphered, but for the beginning. */
+	cipher->seal(cipher->context, key, nonce, aad, sizeof(aad), data, sizeof(data), tag);
+	assert_true(cipher->check(cipher->context, key, nonce, aad, sizeof(aad), data,
+				  sizeof(data), 7, tag));
+	assert_memory_equal(data, plain, 7);
+	assert_memory_equal(data + 7, first + 7, sizeof(first) - 7);
+	memcpy(data, first, 7);
+	for (unsigned bit = 0; bit < sizeof(data) * 8; bit++) {
+		data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		assert_false(cipher->check(cipher->context, key, nonce, aad, sizeof(aad), data,
+					   sizeof(data), sizeof(data), tag));
+		data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+	assert_true(cipher->open(cipher->context, key, nonce, aad, sizeof(aad), data, sizeof(data),
+				 tag));
 	/* Nothing but AAD, as with state blocks. */
 	cipher->seal(cipher->context, key, nonce, aad, sizeof(aad), NULL, 0, tag);
 	assert_true(cipher->open(cipher->context, key, nonce, aad, sizeof(aad), NULL, 0, tag));

@@ -42,6 +42,9 @@ static void round_trip(uint64_t seed, unsigned percent, uint32_t used, bool asyn
 		machine.disk_hooks.start = NULL;
 	if (!codec)
 		machine.config.codec = NULL;
+	/* A cipher without the shortcut must do as well. */
+	if (seed % 4 == 0)
+		machine.cipher.check = NULL;
 	machine_fill(&machine, seed, percent);
 	before = malloc(FRAMES * MACHINE_PAGE);
 	class = copy_of(machine.class, FRAMES);
