@@ -108,9 +108,6 @@ kelp_paddr_t frames_blocker(void);
 
 /* ---- debug_pagealloc: frames_debug.c ----------------------------------------------------- */
 
-/* It is on. */
-extern bool frames_debug;
-
 /* Reads the command line. Returns how many bytes it keeps behind each descriptor. */
 size_t frames_debug_init(void);
 

@@ -98,8 +98,8 @@ static bool tell_shootdowns(void)
 		ROUNDS, (unsigned long long)count,
 		(unsigned long long)(count ? ticks_to_microseconds(ticks) / count : 0));
 	story_report("shootdowns", count);
-	/* Alone there is nobody to tell; otherwise every unmap tells. */
-	return cpu_count == 1 ? count == 0 : count == ROUNDS;
+	/* Alone there is nobody to tell; otherwise every unmap tells, and free frames may. */
+	return cpu_count == 1 ? count == 0 : frames_debug ? count >= ROUNDS : count == ROUNDS;
 }
 
 static void report_leaves(const char *key, const struct kelp_directmap_statistics *s)

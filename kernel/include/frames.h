@@ -115,6 +115,9 @@ struct frame_stats {
 
 void frames_stats(struct frame_stats *stats);
 
+/* debug_pagealloc=on: free frames are absent from the direct map. */
+extern bool frames_debug;
+
 /*
  * debug_pagealloc=on: what is known of a free frame, and who gave it back, as lines of text. False
  * when nothing is.
