@@ -137,7 +137,7 @@ $(HOLDFAST_KEXEC)/compare-init: tests/qemu/tools/compare-init.c kernel/include/f
 debian-kernel:
 	$(Q)tests/qemu/debian-kernel.sh $(DEBIAN_KERNEL)
 
-run: $(HOLDFAST_ELF) $(HOLDFAST_SCRATCH) ## The whole story in QEMU, without a keypress; build/run/report.json
+run: $(HOLDFAST_ELF) $(HOLDFAST_SCRATCH) $(HOLDFAST_KEXEC)/mkcpio ## The whole story in QEMU, without a keypress; build/run/report.json
 	@tests/qemu/run.sh $(HOLDFAST_ELF) $(HOLDFAST_SCRATCH) $(BUILD)/run
 
 # What `kexec` finds in `HOLDFAST_INITRD=build/holdfast/kexec/files.cpio make shell`.

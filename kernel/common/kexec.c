@@ -227,6 +227,9 @@ static const char *go(void)
 	return why;
 }
 
+/* In a message, before the time at which it was written. */
+#define TICK "tick "
+
 /* ---- the command ------------------------------------------------------------------------- */
 
 static void list_files(void)
@@ -278,8 +281,9 @@ bool run_kexec(unsigned count, char **word)
 		next = 3;
 	join_words(count - next, word + next);
 	format_text(message, sizeof(message), "from a Holdfast of %u CPUs and %u-level tables, "
-		    "%llu ms after its start", cpu_count, kernel_format.levels,
-		    (unsigned long long)(time_microseconds() / 1000u));
+		    "%llu ms after its start, at " TICK "%llu", cpu_count, kernel_format.levels,
+		    (unsigned long long)(time_microseconds() / 1000u),
+		    (unsigned long long)arch_kexec_tick());
 	plan.command_line = command_line;
 	plan.message = message;
 	why = arch_kexec_plan(&plan);
@@ -289,17 +293,68 @@ bool run_kexec(unsigned count, char **word)
 	return false;
 }
 
-void kexec_print_message(void)
+/* The message that the loader brought; false: none. */
+static bool find_message(char text[128])
 {
 	for (unsigned i = 0; i < boot_info.module_count; i++) {
 		const struct boot_module *module = &boot_info.module[i];
-		char text[128];
 
 		if (strcmp(module->name, "message") ||
 		    module->first + module->size - 1u > direct_last())
 			continue;
 		copy_string(text, direct_pointer(module->first),
-			    (size_t)min_u64(sizeof(text), module->size + 1u));
-		kprintf("kexec: a message %s\n", text);
+			    (size_t)min_u64(128, module->size + 1u));
+		return true;
 	}
+	return false;
+}
+
+void kexec_print_message(void)
+{
+	char text[128];
+
+	if (find_message(text))
+		kprintf("kexec: a message %s\n", text);
+}
+
+bool kexec_next(void)
+{
+	struct kexec_file next;
+	char line[] = "kexec next exit=qemu arrived";
+
+	if (!kexec_find("next", &next))
+		return true;
+	kprintf("\n== On to the next kernel\n");
+	return monitor_run(line);
+}
+
+/* The number behind the last TICK; 0: there is none. */
+static uint64_t tick_in(const char *text)
+{
+	uint64_t tick = 0;
+
+	for (; *text; text++) {
+		if (strncmp(text, TICK, strlen(TICK)))
+			continue;
+		text += strlen(TICK);
+		for (tick = 0; *text >= '0' && *text <= '9'; text++)
+			tick = tick * 10u + (unsigned)(*text - '0');
+		break;
+	}
+	return tick;
+}
+
+bool kexec_arrived(void)
+{
+	uint64_t now = arch_ticks(), tick;
+	char text[128];
+
+	if (!find_message(text))
+		return false;
+	/* The counter of the CPU goes on from kernel to kernel. */
+	tick = tick_in(text);
+	if (tick == 0 || tick > now)
+		return false;
+	kprintf("report: kexec_us %llu\n", (unsigned long long)ticks_to_microseconds(now - tick));
+	return true;
 }

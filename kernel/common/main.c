@@ -97,7 +97,8 @@ _Noreturn static void end(bool success)
 }
 
 /*
- * The command line says what comes then: `story` and `test` run through and end; `run=<command>`
+ * The command line says what comes then: `story` and `test` run through and end; `arrived` is what
+ * the story's last step starts the next kernel with; `run=<command>`
  * runs one of the monitor's (with _ for blanks) and ends, or, with `stay`, does not; then the
  * monitor waits for somebody.
  */
@@ -115,7 +116,9 @@ static void main_thread(void)
 	say_where_we_are();
 	kexec_print_message();
 	if (command_line_has("story", NULL, 0))
-		end(story());
+		end(story() && kexec_next());
+	if (command_line_has("arrived", NULL, 0))
+		end(kexec_arrived());
 #ifdef HOLDFAST_HIBERNATES
 	if (command_line_has("carry=", NULL, 0))
 		end(story_carry((unsigned)command_line_number("carry=", 70)));

@@ -73,6 +73,8 @@ const char *arch_kexec_prepare(const struct kexec_plan *plan, struct kelp_kexec 
 			       uint64_t *tables);
 /* Gives back what prepare took, after it failed or was not used. */
 void arch_kexec_cancel(struct kelp_kexec *kexec);
+/* arch_ticks() as a kernel that starts now would count: without what hibernation made up for. */
+uint64_t arch_kexec_tick(void);
 /* Only the boot CPU can leave; interrupts are off, devices are stopped. */
 void arch_kexec_stop_cpus(void);
 _Noreturn void arch_kexec_jump(const struct kexec_plan *plan, kelp_paddr_t list);
@@ -82,5 +84,13 @@ _Noreturn void arch_kexec_jump(const struct kexec_plan *plan, kelp_paddr_t list)
 bool run_kexec(unsigned count, char **word);
 /* What the kernel before this one had to say, if there was one. */
 void kexec_print_message(void);
+
+/*
+ * The last step of a story: goes on in the file "next", if there is one, and tells it that it is
+ * the end. Returns true when there is none, false when it cannot be started.
+ */
+bool kexec_next(void);
+/* That next kernel: says how long the way took. False when nobody sent it. */
+bool kexec_arrived(void);
 
 #endif

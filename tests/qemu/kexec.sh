@@ -30,6 +30,7 @@ its devices work again  | 30 | --cpu max --cpus 2 | $devices | ends,virtio-rng,v
 itself, in 32 MiB       | 30 | --cpu qemu64 --cpus 1 --memory 32M | $self | ends,message_from_a_Holdfast_of_1_CPUs,_passed,_0_failed
 itself, past 4 GiB      | 30 | --cpu max --cpus 2 --memory 5G | $self | ends,message_from_a_Holdfast,_passed,_0_failed
 itself, frames absent   | 30 | --cpu qemu64 --cpus 2 --append debug_pagealloc=on | $self | ends,message_from_a_Holdfast,_passed,_0_failed
+its last step           | 30 | --cpu max --cpus 2 | run=kexec_holdfast_exit=qemu_arrived | ends,message_from,report:
 itself, an old PC       | 30 | --machine pc --cpu max --cpus 2 | $self | ends,message_from_a_Holdfast,_passed,_0_failed
 no such file            | 20 | --cpu qemu64 | run=kexec_nothing | refuses,there_is_no_file,holdfast_
 not a kernel            | 20 | --cpu qemu64 | run=kexec_initrd | refuses,neither_a_Linux_kernel

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # run.sh <holdfast.elf> <scratch> [directory]: `make run`. Two machines, one story: the first is
-# filled and goes to disk, the second is what comes back. Shows it, looks at the disk from the
-# outside, and writes <directory>/report.json and serial.log (default build/run).
+# filled and goes to disk, the second is what comes back, and starts the next kernel. Shows it, looks
+# at the disk from the outside, and writes <directory>/report.json and serial.log (default build/run).
 #
 # HOLDFAST_CPUS (2), HOLDFAST_MEMORY (256M), HOLDFAST_SECONDS (120, for each machine).
 #
@@ -23,22 +23,26 @@ seed=$("$scratch" seed) && "$scratch" make "$disk" "$seed" || exit 2
 # A disk for images is one with this label (docs/HOLDFAST.md).
 rm -f "$image"
 truncate -s 1G "$image" && printf 'HOLDFAST IMAGES' | dd of="$image" conv=notrunc status=none || exit 2
+# The kernel that comes after the story, in an archive: the first machine's initrd.
+"$(dirname "$scratch")/kexec/mkcpio" "$directory/next.cpio" next="$elf" || exit 2
 key=$(od -An -v -tx1 -N32 /dev/urandom | tr -d ' \n')
 start=$(date +%s%N)
 trap : INT TERM
 
-# machine N WORDS: boots it; its serial line goes to the terminal and to serial.log.N.
+# machine N WORDS [arguments for QEMU]: boots it; its serial line goes to the terminal and to serial.log.N.
 machine() {
+	number=$1 words=$2
+	shift 2
 	"$here/boot.sh" --show --cpus "${HOLDFAST_CPUS:-2}" --memory "${HOLDFAST_MEMORY:-256M}" \
-		--seconds "${HOLDFAST_SECONDS:-120}" --log "$log.$1" \
-		--append "$2 hibernate_key=$key" "$elf" -- \
+		--seconds "${HOLDFAST_SECONDS:-120}" --log "$log.$number" \
+		--append "$words hibernate_key=$key" "$elf" -- \
 		-drive "if=none,id=disk,format=raw,cache=unsafe,file=$disk" \
 		-drive "if=none,id=image,format=raw,cache=unsafe,file=$image" \
 		-device virtio-blk-pci,drive=disk -device virtio-blk-pci,drive=image \
-		-device virtio-rng-pci 2> "$log.$1.boot"
+		-device virtio-rng-pci "$@" 2> "$log.$number.boot"
 }
 
-machine 1 story
+machine 1 story -initrd "$directory/next.cpio"
 status=$?
 cat "$log.1" > "$log"
 # It switched itself off after the image was complete: that is no verdict, and no failure.
@@ -63,7 +67,7 @@ else
 	echo "The disk, seen from the host, is not as it should be ($disk, seed $seed):"
 	echo "$found" | sed 's/^/  /'
 fi
-rm -f "$image" "$log".*
+rm -f "$image" "$directory/next.cpio" "$log".*
 awk -v status="$status" -v milliseconds="$milliseconds" -v serial="$log" \
 	-v disk="$(printf %s "$found" | tr "\n" " ")" -f "$here/report.awk" "$log" > "$directory/report.json"
 good=$?

@@ -23,6 +23,11 @@ void arch_kexec_cancel(struct kelp_kexec *kexec)
 	(void)kexec;
 }
 
+uint64_t arch_kexec_tick(void)
+{
+	return arch_ticks();
+}
+
 void arch_kexec_stop_cpus(void)
 {
 }

@@ -126,6 +126,11 @@ void arch_kexec_stop_cpus(void)
 	time_spin(200);
 }
 
+uint64_t arch_kexec_tick(void)
+{
+	return arch_ticks() - arch_ticks_offset;
+}
+
 static void set_table_register(uint16_t reg[8], uint64_t base, uint16_t limit)
 {
 	reg[0] = limit;
