@@ -50,6 +50,8 @@ a disk without cache | q35 | --cpus 2              | $tests | DISK -device virti
 order of flushes     | q35 | --cpus 2              | $tests | LOGGED -device virtio-blk-pci,drive=d -device virtio-rng-pci | all,disk,order
 several functions    | q35 | --cpus 2              | $tests | DISK -device virtio-blk-pci,drive=d,addr=5.0,multifunction=on -device virtio-rng-pci,addr=5.7 | all,disk,says=00:05.7
 i386, PAE, high memory | i386-q35 | --cpus 4 --memory 2G | $tests | DISK -device virtio-blk-pci,drive=d -device virtio-rng-pci | all,disk,says=high_memory,says=ECAM
+i386, more high memory | i386-q35 | --cpus 2 --memory 256M,maxmem=8G,slots=4 | run=plug_fill | -object memory-backend-ram,id=r,size=1G -device virtio-mem-pci,memdev=r,block-size=2M,requested-size=64M,memaddr=0x100000000 | says=64_MiB_of_it_are_high_memory,says=filled_64_MiB
+i386, out of reach   | i386-q35 | --cpus 1 --cpu qemu32,-pae --memory 256M,maxmem=8G,slots=4 | run=plug | -object memory-backend-ram,id=r,size=1G -device virtio-mem-pci,memdev=r,block-size=2M,requested-size=64M,memaddr=0x100000000 | says=no_place_for_a_unit,says=plugged_0_B
 i386, two levels     | i386-pc | --cpus 1 --cpu qemu32,-pae | $tests | DISK -device virtio-blk-pci,drive=d -device virtio-rng-pci | all,disk
 BIOS                 | q35 | --cpus 2              | iso | DISK -device virtio-blk-pci,drive=d -device virtio-rng-pci | all,disk
 UEFI                 | q35 | --cpus 2              | iso | DISK -device virtio-blk-pci,drive=d -device virtio-rng-pci | uefi,all,disk
