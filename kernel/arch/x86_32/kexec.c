@@ -2,6 +2,7 @@
 /* kexec: not on this architecture; the monitor's command says so. */
 #include <kexec.h>
 
+#include <arch.h>
 #include <print.h>
 
 const char *arch_kexec_plan(struct kexec_plan *plan)
