@@ -39,7 +39,7 @@ no global leaves                   | 60 | --cpu max,-pge --memory 64M --cpus 2 |
 5 GiB                              | 60 | --cpu qemu64 --memory 5G --cpus 1 | tests
 16 GiB, 4 levels                   | 60 | --cpu qemu64 --memory 16G --cpus 2 | tests=kernel
 16 GiB, 5 levels, 1 GiB leaves     | 90 | --cpu max --memory 16G --cpus 2 | tests
-16 CPUs                            | 90 | --cpu max --memory 128M --cpus 16 | tests=cpus
+16 CPUs                            | 90 | --cpu max --memory 128M --cpus 16 | tests=cpus,reach:,kmap:
 64 CPUs                            | 90 | --cpu max --memory 128M --cpus 64 | tests=cpus
 only one of four CPUs used         | 60 | --cpu max --memory 64M --cpus 4 --append cpus=1 | tests=kernel
 an old PC                          | 60 | --machine pc --cpu max --memory 128M --cpus 2 | tests
