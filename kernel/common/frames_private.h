@@ -58,7 +58,9 @@ struct frame {
 	uint8_t zone;
 	uint8_t flags;
 	uint32_t mark;
-};
+} __attribute__((aligned(32)));
+/* A power of two: those of a subsection fill a block of pages. */
+_Static_assert(sizeof(struct frame) == 32, "descriptors have 32 bytes");
 
 /* Bytes of a descriptor: with debug_pagealloc=on its history follows it. */
 extern size_t frame_size;

@@ -171,12 +171,13 @@ void hotplug_print_blocker(void)
 /*
  * Unit by unit: what was added in one call and hosts its own descriptors can only go in one piece.
  */
-static enum kelp_status add(kelp_paddr_t first, uint64_t size, unsigned zone)
+static enum kelp_status add(kelp_paddr_t first, uint64_t size, unsigned zone, bool host)
 {
 	for (uint64_t at = 0; at < size; at += HOTPLUG_UNIT) {
 		enum kelp_status status =
 			kelp_hotplug_add(&plug, pfn(first + at), HOTPLUG_UNIT >> PAGE_SHIFT,
-					 (kelp_zone_t)zone, hosted(first + at, HOTPLUG_UNIT));
+					 (kelp_zone_t)zone,
+					 host ? hosted(first + at, HOTPLUG_UNIT) : 0);
 
 		if (status == KELP_OK)
 			continue;
@@ -207,14 +208,14 @@ static bool is_whole(kelp_paddr_t first, uint64_t size)
 	return size && !((first | size) & (HOTPLUG_UNIT - 1u)) && first + size - 1u > first;
 }
 
-enum kelp_status hotplug_add(kelp_paddr_t first, uint64_t size, unsigned zone)
+enum kelp_status hotplug_add(kelp_paddr_t first, uint64_t size, unsigned zone, bool host)
 {
 	enum kelp_status status;
 
 	if (!is_whole(first, size))
 		return KELP_ERR_ALIGNMENT;
 	device_lock_take(&map_lock);
-	status = add(first, size, zone);
+	status = add(first, size, zone, host);
 	device_lock_give(&map_lock);
 	return status;
 }
@@ -256,7 +257,7 @@ enum kelp_status hotplug_plug(kelp_paddr_t first, uint64_t size)
 	if (!is_whole(first, size))
 		return KELP_ERR_ALIGNMENT;
 	device_lock_take(&map_lock);
-	status = add(first, size, plug_zone);
+	status = add(first, size, plug_zone, true);
 	if (status == KELP_OK) {
 		status = kelp_hotplug_online(&plug, pfn(first), size >> PAGE_SHIFT);
 		if (status != KELP_OK &&

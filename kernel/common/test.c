@@ -302,6 +302,7 @@ struct test_result tests_run(const char *filter)
 		{reach_tests, reach_test_count},
 		{kmap_tests, kmap_test_count},
 		{highmem_tests, highmem_test_count},
+		{hotplug_tests, hotplug_test_count},
 		{device_tests, device_test_count},
 		{disk_tests, disk_test_count},
 		{kexec_tests, kexec_test_count},

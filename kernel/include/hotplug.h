@@ -35,8 +35,12 @@ enum kelp_status hotplug_unplug(kelp_paddr_t first, uint64_t size) KELP_WARN_UNU
 enum kelp_status hotplug_attach(kelp_paddr_t first, uint64_t size) KELP_WARN_UNUSED;
 enum kelp_status hotplug_detach(kelp_paddr_t first, uint64_t size) KELP_WARN_UNUSED;
 
-/* The steps that plug and unplug consist of; for tests. The zone is one of enum frame_zone. */
-enum kelp_status hotplug_add(kelp_paddr_t first, uint64_t size, unsigned zone) KELP_WARN_UNUSED;
+/*
+ * The steps that plug and unplug consist of; for tests. The zone is one of enum frame_zone. With
+ * `host` the descriptors lie in the range itself.
+ */
+enum kelp_status hotplug_add(kelp_paddr_t first, uint64_t size, unsigned zone,
+			     bool host) KELP_WARN_UNUSED;
 enum kelp_status hotplug_online(kelp_paddr_t first, uint64_t size) KELP_WARN_UNUSED;
 enum kelp_status hotplug_offline(kelp_paddr_t first, uint64_t size) KELP_WARN_UNUSED;
 enum kelp_status hotplug_remove(kelp_paddr_t first, uint64_t size) KELP_WARN_UNUSED;

@@ -26,6 +26,8 @@ extern const struct test device_tests[], disk_tests[], kexec_tests[];
 extern const struct test hibernate_tests[];
 extern const unsigned mmu_test_count, space_test_count, smp_test_count, kernel_test_count;
 extern const unsigned reach_test_count, kmap_test_count, highmem_test_count;
+extern const struct test hotplug_tests[];
+extern const unsigned hotplug_test_count;
 extern const unsigned device_test_count, disk_test_count, kexec_test_count;
 extern const unsigned hibernate_test_count;
 

@@ -129,7 +129,7 @@ memory="-object memory-backend-ram,id=r0,size=1G
 	-object memory-backend-file,id=p,share=on,mem-path=$image,size=16M
 	-device virtio-pmem-pci,memdev=p,id=p0,memaddr=0x144000000"
 
-echo 1..55
+echo 1..57
 start "$elf" 4 '' "$memory"
 check 'comes up' '' '^Type `help`'
 check 'what is wanted at the start is there at the start' 'plug\r' \
@@ -196,6 +196,9 @@ good 'nobody follows the host meanwhile' $?
 check 'the devices are back' 'devices restart\r' '^devices: restarted$'
 ask 'and follow' plug v0 48M 30
 settled 'to the end'
+
+check 'its own tests' 'test hotplug:\r' '^# [0-9]+ passed, '
+check 'all of them hold' '' '^# [0-9]+ passed, 0 failed, 4 skipped'
 
 check 'persistent memory is filled' 'pmem 0 fill 4711\r' 'filled, and permanent$'
 check 'a reboot' 'reboot\r' '^Type `help`'
