@@ -322,7 +322,7 @@ bool kexec_next(void)
 	struct kexec_file next;
 	char line[] = "kexec next exit=qemu arrived";
 
-	if (!kexec_find("next", &next))
+	if (!arch_can_kexec() || !kexec_find("next", &next))
 		return true;
 	kprintf("\n== On to the next kernel\n");
 	return monitor_run(line);

@@ -67,6 +67,8 @@ extern const struct kelp_kexec_config kexec_config;
 
 /* ---- the architecture's part ------------------------------------------------------------- */
 
+/* False where no code for the last step was written: everything else then refuses. */
+bool arch_can_kexec(void);
 /* NULL, or why it cannot be done, for people. */
 const char *arch_kexec_plan(struct kexec_plan *plan);
 const char *arch_kexec_prepare(const struct kexec_plan *plan, struct kelp_kexec *kexec,
@@ -87,7 +89,8 @@ void kexec_print_message(void);
 
 /*
  * The last step of a story: goes on in the file "next", if there is one, and tells it that it is
- * the end. Returns true when there is none, false when it cannot be started.
+ * the end. Returns true when there is none, or when this architecture has no kexec; false when it
+ * cannot be started.
  */
 bool kexec_next(void);
 /* That next kernel: says how long the way took. False when nobody sent it. */

@@ -5,6 +5,11 @@
 #include <arch.h>
 #include <print.h>
 
+bool arch_can_kexec(void)
+{
+	return false;
+}
+
 const char *arch_kexec_plan(struct kexec_plan *plan)
 {
 	(void)plan;

@@ -19,6 +19,11 @@ static struct kelp_trans trans;
 static bool has_tables;
 static kelp_paddr_t code_page, data_page; /* 0: not taken */
 
+bool arch_can_kexec(void)
+{
+	return true;
+}
+
 const char *arch_kexec_plan(struct kexec_plan *plan)
 {
 	if (kexec_is_linux(&plan->kernel))
