@@ -168,6 +168,20 @@ static uint64_t seeds(void)
 	return SIM_DISK_RANDOM + 6u * (scale ? strtoul(scale, NULL, 10) : 1u);
 }
 
+/* Disks that tear within what others write as a whole: nothing relies on sectors. */
+static void torn_within_sectors(void **state)
+{
+	uint64_t operations = operations_of_hibernate(&world, OVER_AN_IMAGE);
+
+	(void)state;
+	world.start[OVER_AN_IMAGE].sector = 8;
+	for (uint64_t cut = 0; cut <= operations; cut++) {
+		for (uint64_t seed = 0; seed < 2 * seeds(); seed++)
+			cut_hibernation(&world, OVER_AN_IMAGE, cut, seed);
+	}
+	world.start[OVER_AN_IMAGE].sector = 512;
+}
+
 static void power_lost_while_saving(void **state)
 {
 	(void)state;
@@ -383,6 +397,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(disk_does_what_it_says),
 		cmocka_unit_test(power_lost_while_saving),
+		cmocka_unit_test(torn_within_sectors),
 		cmocka_unit_test(power_lost_while_resuming),
 		cmocka_unit_test(power_lost_twice),
 		cmocka_unit_test(nothing_older_comes_to_light),
