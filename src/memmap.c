@@ -395,63 +395,78 @@ uint64_t kelp_memmap_hosting(const struct kelp_memmap *map, uint64_t subsection)
 
 /* ---- early memory ------------------------------------------------------------------------- */
 
-static enum kelp_status take_early(struct kelp_memmap *map, uint64_t subsection, kelp_zone_t zone)
+/* Descriptors of one subsection, while nobody else is there. */
+static enum kelp_status take_early_pages(struct kelp_memmap *map, uint64_t subsection, void **pages)
+{
+	size_t size = kelp_memmap_descriptors_size(map);
+
+	if (map->array) {
+		*pages = (void *)(map->array + (uintptr_t)(subsection * size));
+		return map->config.array_back(map->config.context, *pages, size, NULL);
+	}
+	*pages = kelp_memmap_take(map, KELP_MEMMAP_DESCRIPTORS, size);
+	return *pages ? KELP_OK : KELP_ERR_NO_MEMORY;
+}
+
+static enum kelp_status take_early(struct kelp_memmap *map, uint64_t subsection, kelp_zone_t zone,
+				   bool whole)
 {
 	struct kelp_memmap_reserve reserve;
 	struct kelp_subsection *record;
-	size_t size = kelp_memmap_descriptors_size(map), holes;
 	enum kelp_status status = kelp_memmap_reserve(map, subsection, subsection, &reserve);
-	void *pages;
-	uint32_t *present;
+	uint32_t *present = NULL;
+	void *pages = NULL;
 
 	if (status != KELP_OK)
 		return status;
-	holes = holes_size(map);
-	present = kelp_memmap_take(map, KELP_MEMMAP_HOLES, holes);
-	if (map->array) {
-		pages = (void *)(map->array + (uintptr_t)subsection * size);
-		if (present && (status = map->config.array_back(map->config.context, pages, size,
-								NULL)) != KELP_OK)
-			pages = NULL;
-	} else {
-		pages = present ? kelp_memmap_take(map, KELP_MEMMAP_DESCRIPTORS, size) : NULL;
+	if (!whole) {
+		present = kelp_memmap_take(map, KELP_MEMMAP_HOLES, holes_size(map));
+		status = present ? KELP_OK : KELP_ERR_NO_MEMORY;
 	}
-	if (!present || !pages) {
+	if (status == KELP_OK)
+		status = take_early_pages(map, subsection, &pages);
+	if (status != KELP_OK) {
 		if (present)
-			map->config.give(map->config.context, KELP_MEMMAP_HOLES, present, holes);
+			map->config.give(map->config.context, KELP_MEMMAP_HOLES, present,
+					 holes_size(map));
 		kelp_memmap_cancel(map, &reserve);
-		return status != KELP_OK ? status : KELP_ERR_NO_MEMORY;
+		return status;
 	}
 	kelp_memmap_publish(map, &reserve);
-	__builtin_memset(present, 0, holes);
-	__builtin_memset(pages, KELP_MEMMAP_POISON, size);
 	record = kelp_memmap_known(map, subsection);
 	kelp_subsection_set_pages(record, pages);
-	record->more.present = present;
+	__builtin_memset(pages, KELP_MEMMAP_POISON, kelp_memmap_descriptors_size(map));
+	if (!whole) {
+		__builtin_memset(present, 0, holes_size(map));
+		record->more.present = present;
+	}
 	kelp_memmap_enter(map, subsection,
-			  KELP_SUBSECTION_VALID | KELP_SUBSECTION_PARTIAL | KELP_SUBSECTION_EARLY |
-				  KELP_SUBSECTION_REACHED |
+			  KELP_SUBSECTION_VALID | (whole ? 0 : KELP_SUBSECTION_PARTIAL) |
+				  KELP_SUBSECTION_EARLY | KELP_SUBSECTION_REACHED |
 				  (uint32_t)zone << KELP_SUBSECTION_ZONE_SHIFT);
 	return KELP_OK;
 }
 
-/* Marks the frames of a range that lie in one subsection. */
+/* Marks the frames of a range that lie in one subsection; a whole one needs no marks. */
 static enum kelp_status add_early_part(struct kelp_memmap *map, uint64_t subsection,
 				       const struct kelp_memmap_range *range)
 {
 	struct kelp_subsection *record = kelp_memmap_record(map, subsection);
 	uint64_t first = subsection << map->subsection_order;
-	uint64_t last = first + (UINT64_C(1) << map->subsection_order) - 1u;
-	enum kelp_status status = KELP_OK;
+	uint64_t last = first + map->subsection_mask;
+	bool whole = range->first.number <= first && last <= range->last.number;
 
 	if (!record || kelp_subsection_state(record) == 0) {
-		status = take_early(map, subsection, range->zone);
-		record = status == KELP_OK ? kelp_memmap_known(map, subsection) : NULL;
-	} else if (kelp_subsection_state(record) >> KELP_SUBSECTION_ZONE_SHIFT != range->zone) {
-		status = KELP_ERR_UNSUPPORTED;
+		enum kelp_status status = take_early(map, subsection, range->zone, whole);
+
+		if (status != KELP_OK || whole)
+			return status;
+		record = kelp_memmap_known(map, subsection);
 	}
-	if (status != KELP_OK)
-		return status;
+	if (whole || !(kelp_subsection_state(record) & KELP_SUBSECTION_PARTIAL))
+		return KELP_ERR_EXISTS;
+	if (kelp_subsection_state(record) >> KELP_SUBSECTION_ZONE_SHIFT != range->zone)
+		return KELP_ERR_UNSUPPORTED;
 	if (first < range->first.number)
 		first = range->first.number;
 	if (last > range->last.number)
@@ -485,7 +500,7 @@ static void finish_early(struct kelp_memmap *map, uint64_t subsection)
 
 	if (state & KELP_SUBSECTION_ACTIVE)
 		return;
-	if (is_whole(map, record->more.present)) {
+	if ((state & KELP_SUBSECTION_PARTIAL) && is_whole(map, record->more.present)) {
 		map->config.give(map->config.context, KELP_MEMMAP_HOLES, record->more.present,
 				 holes_size(map));
 		record->more.present = NULL;

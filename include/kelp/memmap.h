@@ -164,7 +164,8 @@ enum kelp_status kelp_memmap_size(const struct kelp_memmap_config *config,
 /*
  * An empty map. Phase: any; allocates nothing.
  * Errors: ARGUMENT: shifts that do not nest (page <= subsection <= section <= physical_bits), more
- * than 2^31 subsections or sections or 2^19 frames in a subsection, no descriptor_size, a frame field outside of the descriptor or too narrow, a hook missing.
+ * than 2^31 subsections in all or 2^19 frames in one, no descriptor_size, a frame field outside of
+ * the descriptor or too narrow, a hook missing.
  */
 enum kelp_status kelp_memmap_init(struct kelp_memmap *map,
 				  const struct kelp_memmap_config *config) KELP_WARN_UNUSED;
@@ -181,7 +182,8 @@ struct kelp_memmap_range {
 
 /*
  * The memory that was there at boot, in any order, to the single frame: valid, initialised and
- * active from now on. Once, while the map is empty. All of it or nothing.
+ * active from now on. Phase: boot, before anybody looks; once, while the map is empty. All of it or
+ * nothing.
  * Errors: ADDRESS (beyond the physical width), ARGUMENT (last < first), EXISTS (two overlap; the
  * map is not empty), UNSUPPORTED (two zones in one subsection), NO_MEMORY.
  */

@@ -40,17 +40,20 @@ static void holes(void **state)
 		range(50, 50, 2),
 		range(5 * SUB, 6 * SUB + 3, 3), /* ends in the midst of one */
 		range(300, 300, 4),    /* another section */
+		range(136, 143, 5),    /* two that fill one together */
+		range(128, 135, 5),
 	};
+	const unsigned count = sizeof(ranges) / sizeof(ranges[0]);
 
 	(void)state;
 	for_each_way(w) {
-		assert_status(kelp_memmap_add_early(&w->map, ranges, 6), KELP_OK);
+		assert_status(kelp_memmap_add_early(&w->map, ranges, count), KELP_OK);
 		for (uint64_t i = 0; i < 512; i++) {
 			kelp_pfn_t pfn = exist_pfn(i);
 			bool there = false;
 			kelp_zone_t zone = 99, found = 99;
 
-			for (unsigned r = 0; r < 6; r++)
+			for (unsigned r = 0; r < count; r++)
 				if (i >= ranges[r].first.number && i <= ranges[r].last.number) {
 					there = true;
 					zone = ranges[r].zone;
@@ -71,6 +74,8 @@ static void holes(void **state)
 		assert_status(kelp_hotplug_offline(&w->plug, exist_pfn(16), 2 * SUB, NULL),
 			      KELP_OK);
 		exist_check(w);
+		assert_status(kelp_hotplug_offline(&w->plug, exist_pfn(128), SUB, NULL), KELP_OK);
+		assert_status(kelp_hotplug_remove(&w->plug, exist_pfn(128), SUB), KELP_OK);
 		assert_status(kelp_hotplug_remove(&w->plug, exist_pfn(16), SUB), KELP_OK);
 		assert_status(kelp_hotplug_online(&w->plug, exist_pfn(32), SUB), KELP_OK);
 		assert_status(kelp_hotplug_attach(&w->plug, exist_pfn(16), SUB, 9, 0), KELP_OK);
@@ -89,6 +94,8 @@ static void early_errors(void **state)
 	} cases[] = {
 		{{{0}, {20}, 0}, {{20}, {30}, 0}, KELP_ERR_EXISTS},
 		{{{0}, {31}, 0}, {{16}, {31}, 0}, KELP_ERR_EXISTS},
+		{{{0}, {31}, 0}, {{20}, {20}, 0}, KELP_ERR_EXISTS},
+		{{{20}, {20}, 0}, {{0}, {31}, 0}, KELP_ERR_EXISTS},
 		{{{0}, {20}, 0}, {{21}, {30}, 1}, KELP_ERR_UNSUPPORTED},
 		{{{0}, {20}, 0}, {{31}, {30}, 0}, KELP_ERR_ARGUMENT},
 		{{{0}, {20}, 0}, {{31}, {UINT64_C(1) << 20}, 0}, KELP_ERR_ADDRESS},
@@ -272,6 +279,9 @@ static void cost(void **state)
 
 	(void)state;
 	assert_status(kelp_memmap_add_early(&w->map, &boot, 1), KELP_OK);
+	/* A directory, eight sections, descriptors: nothing was asked for and given back. */
+	assert_int_equal(w->live, 1 + 8 + 512);
+	assert_int_equal(w->calls[EXIST_TAKE], w->live);
 	kelp_memmap_cost(&w->map, &c);
 	assert_true(c.frames == 1u << 18);
 	assert_true(c.descriptors == (uint64_t)sizeof(struct exist_page) << 18);
