@@ -532,8 +532,9 @@ static void a_full_range_waits(void)
 /*
  * A CPU of 32 bits writes an entry of 64 while others walk and read it. Two frames whose addresses
  * differ in both halves take turns at one address; half of the one with half of the other would
- * lead to a third or a fourth frame, which are marked. (Seen to fail with loads of two halves.
- * An emulator's two stores follow each other too closely for another CPU to get in between.)
+ * lead to a third or a fourth frame, which are marked. (Seen to fail with loads of two halves
+ * and with stores of two halves and a pause between them; without one, an emulator's two stores
+ * follow each other too closely for another CPU to get in between.)
  */
 static kelp_paddr_t turn[2];
 static uint32_t turns_stop;
