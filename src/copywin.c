@@ -101,6 +101,8 @@ static void release(struct kelp_copywin *window)
 enum kelp_status kelp_copywin_init(struct kelp_copywin *window,
 				   const struct kelp_copywin_config *config)
 {
+	const struct kelp_format *f = config->space->format;
+	const kelp_attr_t source = config->attributes & ~(KELP_ATTR_WRITE | KELP_ATTR_DIRTY);
 	struct kelp_flush flush = {0};
 	enum kelp_status status;
 
@@ -108,9 +110,9 @@ enum kelp_status kelp_copywin_init(struct kelp_copywin *window,
 		.space = config->space,
 		.base = config->base,
 		.cpus = config->cpus,
-		.page_shift = config->space->format->page_shift,
-		.read_attributes = config->attributes & ~(KELP_ATTR_WRITE | KELP_ATTR_DIRTY),
-		.write_attributes = config->attributes,
+		.page_shift = f->page_shift,
+		.read_attributes = kelp_format_used(f, source),
+		.write_attributes = kelp_format_used(f, config->attributes),
 		.cpu = config->cpu,
 		.access = config->access ? config->access : &plain,
 	};

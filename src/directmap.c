@@ -613,7 +613,7 @@ static enum kelp_status setup(struct kelp_directmap *map,
 		.size = size,
 		.page_shift = f->page_shift,
 		.leaf_shift = config->leaf_shift,
-		.attributes = config->attributes | (KELP_ATTR_ACCESSED & f->attr_mask),
+		.attributes = kelp_format_used(f, config->attributes),
 		.flags = config->flags,
 		.coalesce_tables = config->coalesce_tables ? config->coalesce_tables
 							   : COALESCE_TABLES_DEFAULT,
@@ -622,8 +622,6 @@ static enum kelp_status setup(struct kelp_directmap *map,
 		.quiesce = config->quiesce,
 		.quiesce_context = config->quiesce_context,
 	};
-	if (map->attributes & KELP_ATTR_WRITE)
-		map->attributes |= KELP_ATTR_DIRTY & f->attr_mask;
 	if ((config->flags & ~FLAGS) || (config->attributes & KELP_ATTR_INVALID))
 		return KELP_ERR_ARGUMENT;
 	if (config->leaf_shift >= 64 ||

@@ -221,6 +221,18 @@ static void set_page(struct kelp_fixmap *fixmap, const struct run *run, uint32_t
 			   "kelp_fixmap: the tables of a slot changed meanwhile");
 }
 
+/* Shared pages that were set: every CPU may use them. */
+static void announce(struct kelp_fixmap *fixmap, const struct run *run, uint32_t page,
+		     uint32_t pages)
+{
+	for (uint32_t i = 0; i < pages; i++) {
+		struct kelp_slot slot;
+
+		if (find_page(fixmap, run, page + i, &slot) == KELP_OK)
+			kelp_slot_announce(fixmap->space, slot.va, slot.va);
+	}
+}
+
 enum kelp_status kelp_fixmap_set(struct kelp_fixmap *fixmap, uint32_t number, uint32_t cpu,
 				 uint32_t page, uint32_t pages, kelp_paddr_t pa,
 				 kelp_attr_t attributes)
@@ -228,6 +240,7 @@ enum kelp_status kelp_fixmap_set(struct kelp_fixmap *fixmap, uint32_t number, ui
 	struct run run;
 	enum kelp_status status = run_of(fixmap, number, cpu, &run);
 
+	attributes = kelp_format_used(fixmap->space->format, attributes);
 	if (status != KELP_OK)
 		return status;
 	if (pages == 0 || page >= run.pages || pages > run.pages - page ||
@@ -250,6 +263,10 @@ enum kelp_status kelp_fixmap_set(struct kelp_fixmap *fixmap, uint32_t number, ui
 			set_page(fixmap->next, &run, page + i, at, attributes);
 		set_page(fixmap, &run, page + i, at, attributes);
 	}
+	if (run.shared && fixmap->next)
+		announce(fixmap->next, &run, page, pages);
+	if (run.shared)
+		announce(fixmap, &run, page, pages);
 	return KELP_OK;
 }
 

@@ -117,7 +117,7 @@ enum kelp_status kelp_kmap_init(struct kelp_kmap *kmap, const struct kelp_kmap_c
 		.page_shift = page_shift,
 		.flags = config->flags,
 		.space = config->space,
-		.attributes = config->attributes,
+		.attributes = kelp_format_used(config->space->format, config->attributes),
 		.local_base = config->local_base,
 		.local_size = (uint64_t)config->cpus * KELP_KMAP_LOCAL_PAGES(config->flags)
 			      << page_shift,
@@ -166,6 +166,7 @@ enum kelp_status kelp_kmap_local_mapped(struct kelp_kmap *kmap, struct kelp_kmap
 	const struct kelp_slot *slot;
 	enum kelp_status status;
 
+	attributes = kelp_format_used(kmap->space->format, attributes);
 	KELP_ASSERT_ALWAYS(port, index < KELP_KMAP_DEPTH && cpu < kmap->cpus,
 			   "kelp_kmap_local: too many maps at once, or no such CPU");
 	KELP_ASSERT_ALWAYS(port, index == 0 || context->cpu == cpu,
@@ -380,6 +381,7 @@ static enum kelp_status map_locked(struct kelp_kmap *kmap, kelp_pfn_t pfn, kelp_
 	/* The attributes were checked by init: what is left is the frame's address. */
 	if (status != KELP_OK)
 		return KELP_ERR_ADDRESS;
+	kelp_slot_announce(kmap->space, slot.va, slot.va);
 	page = &kmap->page[index];
 	page->pfn = pfn;
 	page->count = 2;

@@ -99,6 +99,20 @@ enum kelp_status kelp_slot_set(const struct kelp_slot *slot, kelp_paddr_t pa,
 	return KELP_OK;
 }
 
+void kelp_slot_announce(struct kelp_space *space, kelp_vaddr_t first, kelp_vaddr_t last)
+{
+	struct kelp_flush flush = {0};
+
+	if (!space->format->caches_invalid)
+		return;
+	kelp_flush_begin(&flush, space);
+	kelp_flush_add(&flush, first,
+		       last | ((UINT64_C(1) << space->format->page_shift) - 1u),
+		       space->format->page_shift,
+		       kelp_hw_load32(&space->holds_global) ? KELP_FLUSH_GLOBAL : 0);
+	kelp_flush_commit(&flush);
+}
+
 void kelp_slot_drop(const struct kelp_slot *slot)
 {
 	store_slot(slot, 0);

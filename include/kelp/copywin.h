@@ -52,7 +52,8 @@ struct kelp_copywin_config {
 	struct kelp_space *space;
 	kelp_vaddr_t base; /* KELP_COPYWIN_PAGES(cpus) pages that are nobody else's */
 	uint32_t cpus;
-	/* READ and WRITE and whatever else the format needs; a source is mapped without WRITE. */
+	/* READ and WRITE and whatever else the format needs; a source is mapped without WRITE.
+	 * ACCESSED and DIRTY are added where the format has them. */
 	kelp_attr_t attributes;
 	struct kelp_copywin_cpu *cpu; /* memory for `cpus` of them */
 	const struct kelp_copywin_access *access; /* NULL: plain accesses */

@@ -177,7 +177,9 @@ static inline kelp_vaddr_t kelp_fixmap_cpu_address(const struct kelp_fixmap *fix
 
 /*
  * Maps `pages` pages of a slot, from its page `page` on, to [pa, ...). `cpu` is looked at for
- * PER_CPU slots only. All of them or none. Allocates nothing.
+ * PER_CPU slots only. All of them or none. Allocates nothing. ACCESSED and DIRTY are added where
+ * the format has them. Pages of a shared slot are announced to all CPUs where invalid entries are
+ * cached (kelp_slot_announce()).
  * Errors: ARGUMENT (no such slot, page, CPU; KELP_ATTR_INVALID), EXISTS (one is set already, by
  * us or by somebody before), NOT_MAPPED (the CPU's bank was not populated), ALIGNMENT, ADDRESS,
  * UNSUPPORTED, RESTRICTED.

@@ -156,6 +156,21 @@ enum kelp_status kelp_format_check_frames(const struct kelp_format *format, kelp
 bool kelp_format_is_canonical(const struct kelp_format *format, kelp_vaddr_t va);
 
 /*
+ * The attributes of a mapping in which nobody handles a fault: ACCESSED is added, and DIRTY to
+ * what is writable, where the format has them. Else the first access would fault where software
+ * is to set them (arm64 before Armv8.1, riscv64 with Svade).
+ */
+static inline kelp_attr_t kelp_format_used(const struct kelp_format *format,
+					   kelp_attr_t attributes)
+{
+	kelp_attr_t used = KELP_ATTR_ACCESSED;
+
+	if (attributes & KELP_ATTR_WRITE)
+		used |= KELP_ATTR_DIRTY;
+	return attributes | (used & format->attr_mask);
+}
+
+/*
  * The attributes nearest to `wanted` that the format can express: rights that cannot be withheld
  * are added (READ on x86; EXEC without NX); a memory type that is missing becomes a stricter one
  * (DEVICE_STRICT falls back to DEVICE, TAGGED to NORMAL; a format that has one type yields it);

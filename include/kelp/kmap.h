@@ -80,7 +80,8 @@ struct kelp_kmap_hooks {
 struct kelp_kmap_config {
 	struct kelp_space *space;
 	const struct kelp_directmap *directmap; /* NULL: there is none */
-	kelp_attr_t attributes; /* of a map: READ, WRITE, ... */
+	/* Of a map: READ, WRITE, ... ACCESSED and DIRTY are added where the format has them. */
+	kelp_attr_t attributes;
 	uint32_t flags;
 
 	/* cpus * KELP_KMAP_LOCAL_PAGES(flags) pages; memory for `cpus` CPUs. */

@@ -17,7 +17,7 @@
  * have loaded the old translation on speculation, but never uses it. Where hardware broadcasts
  * invalidations it does so here too; an architecture that demands break-before-make wants just
  * that, since every CPU walks the same tables. For an address that several CPUs use, clear with
- * kelp_slot_drop() and put the page into a gather.
+ * kelp_slot_drop() and put the page into a gather, and announce what was set.
  */
 #ifndef KELP_SLOT_H
 #define KELP_SLOT_H
@@ -53,6 +53,13 @@ enum kelp_status kelp_slot_find(struct kelp_space *space, kelp_vaddr_t va,
  */
 enum kelp_status kelp_slot_set(const struct kelp_slot *slot, kelp_paddr_t pa,
 			       kelp_attr_t attributes) KELP_WARN_UNUSED;
+
+/*
+ * Several CPUs use the pages first to last, which were just set: where a CPU may still hold that
+ * an entry is not valid (kelp_format.caches_invalid), all are told, with port->shootdown.
+ * Elsewhere does nothing. Context: whatever port->shootdown allows.
+ */
+void kelp_slot_announce(struct kelp_space *space, kelp_vaddr_t first, kelp_vaddr_t last);
 
 /* What kelp_slot_set() would answer; changes nothing. */
 enum kelp_status kelp_slot_check(const struct kelp_slot *slot, kelp_paddr_t pa,

@@ -70,6 +70,14 @@ unsigned char *reach_frame(struct reach *reach, kelp_paddr_t pa);
  */
 unsigned char *reach_access(struct reach *reach, kelp_vaddr_t va, bool write);
 
+/* No CPU holds anything of what was accessed and is not mapped any more. */
+bool reach_holds_nothing(struct reach *reach);
+
+/* ---- the TLB: reach_tlb.c, or the simulated machine's ------------------------------------- */
+
+void reach_tlb_begin(struct reach *reach);
+void reach_tlb_park(struct reach *reach);
+void reach_tlb_unpark(struct reach *reach);
 /* Invalidation on reach->cpu of the reach that began last. */
 void reach_flush_local(const struct kelp_flush_request *request);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * slot_double: the library's slots with local invalidations that reach the test's TLB. Include
- * once, in a test program's only file: its slots take the place of the library's.
+ * once, in a test program's only file: its slots take the place of the library's. On the simulated
+ * machine the library's own are what is tested.
  */
 #ifndef TESTS_COMMON_SLOT_DOUBLE_H
 #define TESTS_COMMON_SLOT_DOUBLE_H
@@ -9,6 +10,9 @@
 #include <kelp/slot.h>
 
 #include "reach.h"
+
+#ifndef TESTS_ON_MACHINE
+
 #include "src/debug.h"
 #include "src/entry.h"
 
@@ -16,5 +20,7 @@
 #include "src/slot.c"
 #undef kelp_flush_execute
 #undef DENIABLE
+
+#endif
 
 #endif

@@ -295,7 +295,7 @@ static void maps_survive_switches_and_interrupts(struct bare *bare)
 		f.reach.cpu = cpu;
 		kelp_kmap_switch_out(&f.kmap, &thread[cpu][running[cpu]].context);
 	}
-	assert_int_equal(f.reach.cached_count, 0);
+	assert_true(reach_holds_nothing(&f.reach));
 	/* It comes back on another CPU: a caller's bug, and said so. */
 	thread[0][0].context.depth = 1;
 	thread[0][0].context.cpu = 0;
@@ -358,7 +358,7 @@ static void ranges_are_right_at_both_ends(struct bare *bare)
 			for (unsigned i = KELP_KMAP_DEPTH; i-- > 0;)
 				kelp_kunmap_local(&f.kmap, &context, cpu, va[i]);
 		}
-		assert_int_equal(f.reach.cached_count, 0);
+		assert_true(reach_holds_nothing(&f.reach));
 		end(&f);
 	}
 }
@@ -426,7 +426,11 @@ static void global_maps_are_counted_and_flushed_once_per_wrap(struct bare *bare)
 			assert_true(shows(&f, held[i].va, held[i].pfn));
 		}
 		distinct = bare->port->shootdowns - shootdowns;
-		assert_int_equal(distinct, f.kmap.wraps);
+		/* Where invalid entries are cached each new map is told, too. */
+		if (bare->format->caches_invalid)
+			assert_true(distinct >= f.kmap.wraps);
+		else
+			assert_int_equal(distinct, f.kmap.wraps);
 	}
 	/* Far fewer flushes than maps: about one for each time around. */
 	assert_true(f.kmap.wraps > 10);
