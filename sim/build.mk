@@ -13,18 +13,25 @@ SIM_SOURCES := $(SIM_MACHINE_SOURCES) sim/kelp_port.c sim/disk.c
 SIM_TESTS := $(sort $(wildcard tests/sim/*.c))
 SIM_PROGRAM_SOURCES := $(sort $(wildcard tests/sim/programs/*.c tests/sim/support/*.c \
 	examples/simulated/pages.c examples/simulated/harness.c))
-# The test port of the machine stands in for the one that has its pages from the host.
-SIM_SUPPORT_SOURCES := $(filter-out tests/common/test_port.c,$(SUPPORT_SOURCES))
+# The test port of the machine stands in for the one that has its pages from the host, and its
+# CPUs for the TLB that floor 3's tests have there.
+SIM_SUPPORT_SOURCES := $(filter-out tests/common/test_port.c tests/common/reach_tlb.c, \
+	$(SUPPORT_SOURCES))
 # Floor 1's own suites, once more on the machine: tests/sim/conformance-map is space_map.c.
 SIM_SUITES := $(patsubst tests/conformance/space_%.c,conformance-%, \
 	$(sort $(wildcard tests/conformance/space_*.c)))
-# Calls that support/watch.c stands in front of.
+# Floor 3's: tests/sim/reach-kmap is reach_kmap.c.
+SIM_REACH_SUITES := $(patsubst tests/conformance/reach_%.c,reach-%, \
+	$(sort $(wildcard tests/conformance/reach_*.c)))
+# Calls that support/watch.c stands in front of, and those of support/machine_reach.c.
 SIM_WATCHED := $(foreach f,space_init space_adopt space_destroy space_map space_unmap space_protect \
-	space_populate space_split space_coalesce space_release space_prepare \
+	space_populate space_split space_coalesce space_release space_share space_prepare \
 	flush_begin flush_now flush_commit,-Wl,--wrap=kelp_$(f))
+SIM_REACH_WATCHED := $(foreach f,slot_set slot_drop slot_clear slot_invalidate \
+	flush_execute,-Wl,--wrap=kelp_$(f))
 
 define sim
-SIM_FLAGS_$(1) := -Isim $(INCLUDES) -g $(3) $(4)
+SIM_FLAGS_$(1) := -Isim $(INCLUDES) -DTESTS_ON_MACHINE=1 -g $(3) $(4)
 SIM_OBJECTS_$(1) := $(patsubst %.c,$(BUILD)/$(1)/sim/%.o,$(LIBRARY_SOURCES) \
 	$(SUPPORT_LIBRARY_SOURCES) $(SIM_SOURCES) $(SIM_PROGRAM_SOURCES) $(SIM_SUPPORT_SOURCES))
 TESTS_$(1) += $(patsubst %.c,$(BUILD)/$(1)/%,$(SIM_TESTS))
@@ -46,7 +53,12 @@ endef
 
 # $(eval $(call sim_suites,VARIANT,COMPILER))
 define sim_suites
-TESTS_$(1) += $(SIM_SUITES:%=$(BUILD)/$(1)/tests/sim/%)
+TESTS_$(1) += $(SIM_SUITES:%=$(BUILD)/$(1)/tests/sim/%) $(SIM_REACH_SUITES:%=$(BUILD)/$(1)/tests/sim/%)
+
+$(BUILD)/$(1)/tests/sim/reach-%: $(BUILD)/$(1)/sim/tests/conformance/reach_%.o $(BUILD)/$(1)/libkelp-sim.a
+	$$(call say,LINK,$$@)
+	@mkdir -p $$(@D)
+	$(Q)$(2) $$(SIM_FLAGS_$(1)) $(SIM_WATCHED) $(SIM_REACH_WATCHED) $$^ -lcmocka -o $$@
 
 $(BUILD)/$(1)/tests/sim/conformance-%: $(BUILD)/$(1)/sim/tests/conformance/space_%.o $(BUILD)/$(1)/libkelp-sim.a
 	$$(call say,LINK,$$@)
@@ -81,7 +93,15 @@ example-simulated: $(SIM_EXAMPLE) ## Page-table code that is not Kelp's on the s
 bench-sim: $(SIM_BENCH) ## How fast the simulated machine judges: a table, build/bench-sim.json, a figure
 	@$(SIM_BENCH) --json $(BUILD)/bench-sim.json --svg $(BUILD)/bench-sim.svg
 
-mutants: $(BUILD)/clang/tests/sim/library ## The library with one flush removed, at each site in turn: the oracle must notice
-	@tests/sim/mutate.sh $(BUILD)
+# What mutate.sh links with the mutated library.
+MUTANT_OBJECTS := $(BUILD)/clang/tests/sim/library \
+	$(BUILD)/clang/sim/tests/conformance/space_flush.o \
+	$(BUILD)/clang/sim/tests/conformance/space_share.o \
+	$(patsubst reach-%,$(BUILD)/clang/sim/tests/conformance/reach_%.o,$(SIM_REACH_SUITES))
+MUTATE := KELP_WRAP='$(SIM_WATCHED)' KELP_WRAP_REACH='$(SIM_REACH_WATCHED)' \
+	tests/sim/mutate.sh $(BUILD)
+
+mutants: $(MUTANT_OBJECTS) ## The library with one flush removed, at each site in turn: the oracle must notice
+	@$(MUTATE)
 
 .PHONY: example-simulated bench-sim mutants

@@ -71,6 +71,11 @@ static void row_that_turns_global(struct run *run)
 	rows(run, data_of(run->format), global(run->format, data_of(run->format)), 3);
 }
 
+static void row_that_begins_global(struct run *run)
+{
+	rows(run, data_of(run->format), global(run->format, data_of(run->format)), 1);
+}
+
 /* The pages of a row are not neighbours: each begins a run of its own, which ends the last one. */
 static void scattered_pages(struct run *run)
 {
@@ -260,6 +265,31 @@ static void invalid_large_is_split(struct run *run)
 	do_commit(run);
 }
 
+/* The same in one gather: whoever holds the large leaf as invalid is told of the table. */
+static void invalid_large_is_split_and_used(struct run *run)
+{
+	const struct kelp_format *f = run->format;
+	uint64_t page = page_of(f);
+	kelp_vaddr_t va = some_va(f, 0);
+	uint64_t size = large_leaf(run, va, used(f, data_of(f)));
+
+	assert_status(do_protect(run, va, size, KELP_ATTR_INVALID, 0, 0), KELP_OK);
+	do_commit(run);
+	assert_status(do_split(run, va, size, f->page_shift, 0), KELP_OK);
+	assert_status(do_protect(run, va + 3u * page, page, 0, KELP_ATTR_INVALID, 0), KELP_OK);
+	do_commit(run);
+}
+
+static void tables_are_made_and_used(struct run *run)
+{
+	const struct kelp_format *f = run->format;
+	kelp_vaddr_t va = some_va(f, 0);
+
+	assert_status(do_populate(run, va, page_of(f), f->page_shift), KELP_OK);
+	assert_status(do_map(run, va, some_pa(f, 0), page_of(f), used(f, data_of(f)), 0), KELP_OK);
+	do_commit(run);
+}
+
 static void type_changes(struct run *run)
 {
 	const struct kelp_format *f = run->format;
@@ -397,6 +427,24 @@ static void map_after_unmap(struct run *run)
 	do_commit(run);
 }
 
+/* What a row took away is pending too. */
+static void map_after_row(struct run *run)
+{
+	const struct kelp_format *f = run->format;
+	uint64_t page = page_of(f);
+	kelp_vaddr_t va = some_va(f, 0);
+	kelp_attr_t attr = used(f, data_of(f));
+
+	assert_status(do_map(run, va, some_pa(f, 0), 4u * page, attr,
+			     KELP_LEAF_SHIFT(f->page_shift)), KELP_OK);
+	do_commit(run);
+	for (unsigned i = 0; i < 3; i++)
+		assert_status(do_unmap(run, va + i * page, page, 0), KELP_OK);
+	assert_status(do_map(run, va + page, some_pa(f, 0) + 8u * page, 2u * page, attr,
+			     KELP_LEAF_SHIFT(f->page_shift)), KELP_OK);
+	do_commit(run);
+}
+
 /* Pieces of the large leaf may be cached; a table stands there when the flush comes. */
 static void pages_after_large(struct run *run)
 {
@@ -486,6 +534,7 @@ int main(void)
 		{"row of pages", row_of_pages, 0, NULL},
 		{"row of global pages", row_of_global_pages, 0, NULL},
 		{"row that turns global", row_that_turns_global, 0, NULL},
+		{"row that begins global", row_that_begins_global, 0, NULL},
 		{"scattered pages", scattered_pages, 0, NULL},
 		{"range", range, 0, NULL},
 		{"global range", global_range, 0, NULL},
@@ -498,6 +547,8 @@ int main(void)
 		{"split and coalesce", split_and_coalesce, 0, has_large},
 		{"part of large", part_of_large, 0, has_large},
 		{"invalid large is split", invalid_large_is_split, 0, has_large},
+		{"invalid large is split and used", invalid_large_is_split_and_used, 0, has_large},
+		{"tables are made and used", tables_are_made_and_used, 0, NULL},
 		{"type changes", type_changes, 0, has_device},
 		{"group is made and cut", group_is_made_and_cut, 0, has_groups},
 		{"group is split", group_is_split, 0, has_groups},
@@ -505,6 +556,7 @@ int main(void)
 		{"root goes page by page", root_goes_page_by_page, 0, has_small_root_in_registers},
 		{"table of one level", table_of_one_level, 0, NULL},
 		{"map after unmap", map_after_unmap, 0, NULL},
+		{"map after row", map_after_row, 0, NULL},
 		{"pages after large", pages_after_large, 0, has_large},
 		{"tables after large", tables_after_large, 0, has_large},
 		{"valid after invalid", valid_after_invalid, 0, has_device},

@@ -9,7 +9,7 @@
 #include "sim/hw.h"
 #include "tests/common/report.h"
 
-#define CPUS 3u
+unsigned sim_test_cpus = 3;
 
 static void *must(void *memory)
 {
@@ -172,6 +172,12 @@ static void hook_shootdown(void *context, const struct kelp_flush_request *reque
 		machine->kelp.port.shootdown(&machine->kelp, request);
 }
 
+void sim_test_readers_leave(struct sim_test_port *machine)
+{
+	for (; machine->readers; machine->readers--)
+		sim_reader_exit(machine->sim, machine->reader);
+}
+
 static void hook_wait(void *context)
 {
 	struct test_port *port = context;
@@ -179,6 +185,8 @@ static void hook_wait(void *context)
 
 	port->waits++;
 	log_event(port, &event);
+	/* Who read the tables when a gather began is done now. */
+	sim_test_readers_leave(of(port));
 	if (port->on_wait)
 		port->on_wait(port->observer);
 }
@@ -202,8 +210,7 @@ static void on_verdict(void *context, struct sim *sim)
 	const struct sim_verdict *verdict = sim_verdict(sim);
 	const struct test_port *port = context;
 
-	if (!test_failed())
-		sim_report(sim, stderr);
+	sim_report(sim, stderr);
 	test_fail("%s: %s at 0x%llx: %s", port->format->name, sim_error_name(verdict->error),
 		  (unsigned long long)verdict->va, verdict->missing);
 }
@@ -215,7 +222,7 @@ struct test_port *test_port_new(const struct kelp_format *format)
 	struct sim_test_port *machine = must(calloc(1, sizeof(*machine)));
 	struct test_port *port = &machine->test;
 
-	machine->sim = must(machine_new(format, 1, CPUS));
+	machine->sim = must(machine_new(format, 1, sim_test_cpus));
 	sim_kelp_port_init(&machine->kelp, machine->sim);
 	sim_on_error(machine->sim, on_verdict, port);
 	port->format = format;
