@@ -218,7 +218,7 @@ static enum kelp_status merge_table(struct edit *edit, struct coalescing *work, 
 	KELP_ASSERT_ALWAYS(edit->space->port, still,
 			   "kelp_space_coalesce: somebody else changed a table meanwhile");
 	store(table, index, leaf);
-	unlink_intact(edit, level, va, entry, 0);
+	retire_intact(edit, level, va, entry, 0);
 	gather_made_valid(edit, first_of(level, va), last_of(level, va), level, 0);
 	return KELP_OK;
 }

@@ -43,8 +43,8 @@ static bool may_unlink(const struct kelp_space *space, unsigned level, uint64_t 
 	return !((space->flags & KELP_SPACE_KEEP_ROOT) && level == root_level(space->format));
 }
 
-/* A table that still translates: its contents stay until the flush, then `harvest` them. */
-static void unlink_intact(struct edit *edit, unsigned level, kelp_vaddr_t va, uint64_t entry,
+/* A table that was unlinked goes with the gather, its contents first `harvest`ed. */
+static void retire_intact(struct edit *edit, unsigned level, kelp_vaddr_t va, uint64_t entry,
 			  kelp_attr_t harvest)
 {
 	struct kelp_flush_intact record = {
@@ -54,8 +54,15 @@ static void unlink_intact(struct edit *edit, unsigned level, kelp_vaddr_t va, ui
 		.harvest = harvest,
 	};
 
-	gather_table(edit->flush, level, va);
 	kelp_flush_retire_intact(edit->flush, edit->change, &record);
+}
+
+/* A table that still translates: its contents stay until the flush. */
+static void unlink_intact(struct edit *edit, unsigned level, kelp_vaddr_t va, uint64_t entry,
+			  kelp_attr_t harvest)
+{
+	gather_table(edit->flush, level, va);
+	retire_intact(edit, level, va, entry, harvest);
 }
 
 /* True when no entry below is anything but none or an empty table. */
