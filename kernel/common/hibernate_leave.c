@@ -93,7 +93,7 @@ static void check_list(void)
 	kelp_paddr_t first = direct_address(leaving->moves);
 	uint64_t size = leaving->count * sizeof(struct kelp_snapshot_relocation);
 
-	for (uint64_t at = first >> PAGE_SHIFT; at <= (first + size) >> PAGE_SHIFT; at++)
+	for (uint64_t at = first >> PAGE_SHIFT; at <= (first + size - 1u) >> PAGE_SHIFT; at++)
 		assert_safe((kelp_pfn_t){at}, "the list");
 	for (uint64_t i = 0; i < leaving->count; i++)
 		assert_safe(leaving->moves[i].from, "a page that is to be moved");
