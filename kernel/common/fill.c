@@ -236,6 +236,16 @@ static uint64_t wanted_frames(unsigned percent)
 	return want > used ? want - used : 0;
 }
 
+/* Memory that the firmware knew nothing of was added later. */
+static bool in_boot_map(kelp_paddr_t address)
+{
+	for (unsigned i = 0; i < boot_info.map.count; i++)
+		if (boot_info.map.range[i].kind == MEMORY_RAM &&
+		    address - boot_info.map.range[i].first < boot_info.map.range[i].size)
+			return true;
+	return false;
+}
+
 bool fill_memory(unsigned percent, uint64_t with, struct fill_counts *counts)
 {
 	uint64_t left = wanted_frames(percent), page = 0;
@@ -261,7 +271,8 @@ bool fill_memory(unsigned percent, uint64_t with, struct fill_counts *counts)
 			return false;
 		}
 		*piece = (struct piece){.address = address, .page = (uint32_t)page,
-					.order = (uint8_t)now};
+					.order = (uint8_t)now,
+					.hot_added = !in_boot_map(address)};
 		page += UINT64_C(1) << now;
 		left -= UINT64_C(1) << now;
 	}

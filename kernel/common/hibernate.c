@@ -7,7 +7,9 @@
 
 #include <drivers/block.h>
 #include <drivers/devices.h>
+#include <drivers/pmem.h>
 #include <drivers/random.h>
+#include <drivers/virtio_mem.h>
 #include <monitor.h>
 
 #include <print.h>
@@ -168,6 +170,29 @@ static bool settle_devices(void)
 	return true;
 }
 
+/* In the resumed machine: all of them at once, before anybody asks them for anything. */
+static void restart_disks(void)
+{
+	struct block_device *device;
+
+	for (unsigned i = 0; (device = block_device(i)); i++)
+		(void)block_restart(device);
+}
+
+/* The devices with threads or locks of their own, while these run. */
+void hibernate_stop_devices(void)
+{
+	virtio_mem_stop();
+	(void)pmem_stop();
+	random_stop();
+}
+
+void hibernate_restart_devices(void)
+{
+	if (!pmem_restart() || !virtio_mem_restart() || !random_restart())
+		kprintf("hibernate: not all devices came back\n");
+}
+
 /* Everything that can fail before the machine is stopped in its state. */
 static const char *prepare_image(void)
 {
@@ -184,7 +209,8 @@ static const char *prepare_image(void)
 				    sizeof(struct kelp_snapshot_relocation), &list))
 		return "not enough free memory for what changes meanwhile";
 	save.config.hot = direct_pointer(list);
-	hibernate_payload(&save.payload);
+	if (!hibernate_payload(&save.payload))
+		return "memory was added in too many pieces";
 	status = kelp_snapshot_begin(&save.writer, &save.config, &save.payload,
 				     sizeof(save.payload));
 	return status == KELP_OK ? NULL : text_of(status);
@@ -298,7 +324,7 @@ static void save_frozen(void)
 		if (arch_freeze(frozen_boot_registers())) {
 			hibernate_come_back();
 			save.resumed = true;
-			(void)devices_restart();
+			restart_disks();
 		} else {
 			save.why = write_image();
 			if (!save.why) {
@@ -337,15 +363,14 @@ bool hibernate(enum hibernate_end end, void (*written)(const struct hibernate_re
 		save.why = "it could not be prepared";
 	if (!save.why) {
 		kprintf("hibernate: to %s\n", hibernate_disk_name());
-		random_stop();
+		hibernate_stop_devices();
 		if (freeze()) {
 			save_frozen();
 			unfreeze();
 		} else {
 			save.why = "the CPUs could not be stopped";
 		}
-		if (!save.resumed)
-			(void)random_restart();
+		hibernate_restart_devices();
 		hibernate_config_end();
 	}
 	if (save.why)

@@ -5,6 +5,7 @@
  */
 #include "hibernate_private.h"
 
+#include <frames.h>
 #include <print.h>
 #include <reach.h>
 #include <vm.h>
@@ -41,35 +42,54 @@ void frame_set_add(struct frame_set *set, uint64_t first, uint64_t count)
 
 /* ---- what there is ----------------------------------------------------------------------- */
 
-/* Above every frame of RAM. */
-uint64_t frames_limit(void)
-{
-	uint64_t limit = 0;
-
-	for (unsigned i = 0; i < boot_info.map.count; i++) {
-		const struct memory_range *range = &boot_info.map.range[i];
-
-		if (range->kind == MEMORY_RAM)
-			limit = max_u64(limit, (range->first + range->size) >> PAGE_SHIFT);
-	}
-	return limit;
-}
-
-/* The RAM at or behind a frame: where it begins, and its end. False: there is no more. */
+/* The RAM at or behind a frame, memory that was added while we run too. False: there is none. */
 bool frames_next_ram(uint64_t *first, uint64_t *end)
 {
+	kelp_pfn_t from, last;
+
+	if (!kelp_memmap_next(&kernel_memmap, KELP_FRAMES_ONLINE, (kelp_pfn_t){*first}, &from, &last))
+		return false;
+	*first = from.number;
+	*end = last.number + 1u;
+	return true;
+}
+
+uint64_t frames_limit(void)
+{
+	uint64_t first = 0, end = 0;
+
+	for (; frames_next_ram(&first, &end); first = end)
+		;
+	return end;
+}
+
+static bool in_boot_map(uint64_t first, uint64_t end)
+{
 	for (unsigned i = 0; i < boot_info.map.count; i++) {
 		const struct memory_range *range = &boot_info.map.range[i];
 
-		if (range->kind != MEMORY_RAM)
-			continue;
-		*end = (range->first + range->size) >> PAGE_SHIFT;
-		if (*end <= *first)
-			continue;
-		*first = max_u64(*first, range->first >> PAGE_SHIFT);
-		return true;
+		if (range->kind == MEMORY_RAM && range->first >> PAGE_SHIFT <= first &&
+		    (range->first + range->size) >> PAGE_SHIFT >= end)
+			return true;
 	}
 	return false;
+}
+
+bool frames_added(struct hibernate_range *range, unsigned limit, unsigned *count)
+{
+	uint64_t first = 0, end;
+
+	memset(range, 0, limit * sizeof(*range));
+	*count = 0;
+	for (; frames_next_ram(&first, &end); first = end) {
+		if (in_boot_map(first, end))
+			continue;
+		if (*count == limit)
+			return false;
+		range[*count].first = first << PAGE_SHIFT;
+		range[(*count)++].size = (end - first) << PAGE_SHIFT;
+	}
+	return true;
 }
 
 /* ---- what is secret ---------------------------------------------------------------------- */

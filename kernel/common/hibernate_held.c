@@ -39,6 +39,7 @@ static bool make_list(void)
 	frames_stats(&stats);
 	for (unsigned order = 0; order < FRAME_ORDERS; order++)
 		blocks += stats.blocks[order];
+	blocks += stats.movable_free;
 	held.list_bytes = blocks * sizeof(struct block);
 	held.block = vm_allocate(held.list_bytes);
 	held.limit = (unsigned)blocks;
@@ -67,8 +68,16 @@ static bool make_sets(void)
 	return true;
 }
 
+static bool stay(const struct frame_owner *me, uintptr_t cookie, kelp_paddr_t from, kelp_paddr_t to)
+{
+	(void)me, (void)cookie, (void)from, (void)to;
+	return false;
+}
+
 bool held_take_all(void)
 {
+	static const struct frame_owner owner = {"hibernation", stay};
+
 	kelp_paddr_t address, reserve;
 
 	memset(&held, 0, sizeof(held));
@@ -81,6 +90,11 @@ bool held_take_all(void)
 			held.block[held.count++] = (struct block){address, order, 0};
 			held.frames += UINT64_C(1) << order;
 		}
+	}
+	/* What may be moved comes page by page; while all is frozen nobody wants it moved. */
+	while (held.count < held.limit && frames_take_movable(&owner, 0, &address)) {
+		held.block[held.count++] = (struct block){address, 0, 0};
+		held.frames++;
 	}
 	frames_give(RESERVE_ORDER, reserve);
 	if (make_sets())

@@ -53,10 +53,8 @@ static enum kelp_snapshot_class classify(void *context, kelp_pfn_t first, uint64
 
 static enum kelp_snapshot_home claim(void *context, kelp_pfn_t frame)
 {
-	uint64_t ram = frame.number, end;
-
 	(void)context;
-	if (!frames_next_ram(&ram, &end) || ram != frame.number)
+	if (!kelp_pfn_online(&kernel_memmap, frame))
 		return KELP_SNAPSHOT_HOME_MISSING;
 	return held_claim(frame) ? KELP_SNAPSHOT_HOME_TAKEN : KELP_SNAPSHOT_HOME_IN_USE;
 }
@@ -170,8 +168,11 @@ static union {
 } handover_page __attribute__((aligned(4096)));
 struct hibernate_handover *const hibernate_handover = &handover_page.handover;
 
-void hibernate_payload(struct hibernate_payload *payload)
+bool hibernate_payload(struct hibernate_payload *payload)
 {
+	unsigned added;
+	bool fits;
+
 	memset(payload, 0, sizeof(*payload));
 	payload->version = HIBERNATE_PAYLOAD_VERSION;
 	arch_entry_here(&payload->entry);
@@ -179,13 +180,18 @@ void hibernate_payload(struct hibernate_payload *payload)
 	payload->handover = ((uintptr_t)&handover_page - IMAGE_BASE) >> PAGE_SHIFT;
 	payload->cpus = cpus_online(payload->hardware_id);
 	device_digest(payload->devices);
+	fits = frames_added(payload->added, HIBERNATE_ADDED_MAX, &added);
+	payload->added_count = added;
+	return fits;
 }
+
+_Static_assert(sizeof(struct hibernate_payload) <= KELP_IMAGE_PAYLOAD, "the payload");
 
 const char *hibernate_payload_differs(const struct hibernate_payload *payload)
 {
 	struct hibernate_payload here;
 
-	hibernate_payload(&here);
+	(void)hibernate_payload(&here);
 	if (payload->version != here.version)
 		return "it was made by another version of this kernel";
 	if (payload->cpus != here.cpus ||

@@ -50,16 +50,13 @@ static void table_give(void *context, size_t size, kelp_paddr_t address)
 static enum kelp_status build(struct kelp_trans *trans)
 {
 	static struct kelp_trans_range range[BOOT_RANGES];
+	uint64_t first = 0, end;
 	unsigned count = 0;
 
-	for (unsigned i = 0; i < boot_info.map.count; i++) {
-		const struct memory_range *ram = &boot_info.map.range[i];
-
-		if (ram->kind == MEMORY_RAM)
-			range[count++] = (struct kelp_trans_range){
-				.first = {ram->first >> PAGE_SHIFT},
-				.frames = ram->size >> PAGE_SHIFT,
-			};
+	for (; frames_next_ram(&first, &end); first = end) {
+		if (count == BOOT_RANGES)
+			return KELP_ERR_NO_SPACE;
+		range[count++] = (struct kelp_trans_range){{first}, end - first, 0};
 	}
 	return kelp_trans_build(trans, DIRECT_BASE, range, count);
 }

@@ -13,6 +13,10 @@
 
 /* The last thing that is saved as it is: ticks will go on from here. */
 void hibernate_stop_clock(void);
+/* What needs threads to come to rest, before they are frozen; and back. */
+void hibernate_stop_devices(void);
+void hibernate_restart_devices(void);
+
 /*
  * Instead of switching off: reads the image back, compares it with memory, and resumes it here.
  * Returns only why not.
@@ -115,6 +119,12 @@ static inline bool frame_set_has(const struct frame_set *set, uint64_t frame)
 uint64_t frames_limit(void);
 /* The RAM at or behind *first: moved to where it begins, and its end. False: there is none. */
 bool frames_next_ram(uint64_t *first, uint64_t *end);
+
+/* Memory that was added since the boot. False: in more pieces than that. */
+struct hibernate_range {
+	uint64_t first, size; /* bytes */
+};
+bool frames_added(struct hibernate_range *range, unsigned limit, unsigned *count);
 /* True for frames of hibernate_secret(). */
 bool frames_secret(uint64_t frame);
 /* The frames that running code writes, of any CPU, thread or device, while all is frozen. */
@@ -136,6 +146,8 @@ bool hibernate_bench(void);
 
 /* ---- hibernate_image.c ------------------------------------------------------------------- */
 
+#define HIBERNATE_ADDED_MAX 64u
+
 /* What the saved kernel tells the one that resumes it, sealed in the image. */
 struct hibernate_payload {
 	uint32_t version;
@@ -144,6 +156,9 @@ struct hibernate_payload {
 	uint64_t handover;        /* frame of struct hibernate_handover */
 	uint8_t devices[KELP_IMAGE_DIGEST];
 	uint32_t hardware_id[CPUS_MAX];
+	uint32_t added_count;
+	uint32_t reserved;
+	struct hibernate_range added[HIBERNATE_ADDED_MAX]; /* must be there before frames go home */
 };
 #define HIBERNATE_PAYLOAD_VERSION 1u
 
@@ -159,7 +174,8 @@ extern struct hibernate_handover *const hibernate_handover;
 /* The frame's contents, wherever it is mapped; `buffer` is a page. NULL: it cannot be. */
 const void *hibernate_look(kelp_pfn_t frame, void *buffer);
 
-void hibernate_payload(struct hibernate_payload *payload);
+/* False: memory was added in more pieces than it has room for. */
+bool hibernate_payload(struct hibernate_payload *payload);
 /* Is it of this machine? NULL, or what is not as it was. */
 const char *hibernate_payload_differs(const struct hibernate_payload *payload);
 

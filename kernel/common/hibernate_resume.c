@@ -5,6 +5,7 @@
 #include <drivers/block.h>
 #include <drivers/devices.h>
 #include <drivers/random.h>
+#include <drivers/virtio_mem.h>
 
 #include <print.h>
 #include <thread.h>
@@ -260,6 +261,21 @@ static bool worth_while(void)
 	return !why;
 }
 
+/* Memory that the saved machine had been given, where it had it. */
+static bool require_memory(void)
+{
+	for (unsigned i = 0; i < resume.payload.added_count && i < HIBERNATE_ADDED_MAX; i++) {
+		const struct hibernate_range *range = &resume.payload.added[i];
+
+		if (virtio_mem_require(range->first, range->size))
+			continue;
+		kprintf("hibernate: not resumed: the host does not give us the memory from 0x%llx on "
+			"again\n", (unsigned long long)range->first);
+		return false;
+	}
+	return true;
+}
+
 void hibernate_resume(void)
 {
 	const struct kelp_snapshot_disk *disk = hibernate_disk();
@@ -273,9 +289,13 @@ void hibernate_resume(void)
 	memset(&resume, 0, sizeof(resume));
 	if (!hibernate_config(&resume.config, disk))
 		return;
-	if (worth_while() && freeze()) {
-		resume_frozen();
-		unfreeze();
+	if (worth_while() && require_memory()) {
+		hibernate_stop_devices();
+		if (freeze()) {
+			resume_frozen();
+			unfreeze();
+		}
+		hibernate_restart_devices();
 	}
 	hibernate_config_end();
 }
