@@ -125,6 +125,10 @@ static void moves_what_was_loaded(void)
 
 	for (unsigned i = 0; i < DATA_PAGES * PAGE_SIZE / 8u; i++)
 		data[i] = i * UINT64_C(0x9e3779b97f4a7c15);
+	if (!kexec_is_ram(destination, segment.size)) {
+		test_skip("the frames lie in memory that the next kernel does not know of");
+		return;
+	}
 	REQUIRE(kelp_kexec_init(&kexec, &kexec_config, &segment, 1) == KELP_OK);
 	status = kelp_kexec_load(&kexec);
 	if (status == KELP_OK)
