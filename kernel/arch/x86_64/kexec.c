@@ -36,23 +36,24 @@ const char *arch_kexec_plan(struct kexec_plan *plan)
 /* ---- tables ------------------------------------------------------------------------------ */
 
 /*
- * All RAM where it is, without the one page that is executed. From the memory map, not from the
- * live tables: frames that were taken out of the direct map are reached like all others.
+ * All RAM where it is, without the one page that is executed. From the memmap, not from the
+ * live tables: frames that were taken out of the direct map are reached like all others, and so is
+ * memory that was added, in which the list or a table may lie.
  */
 static const char *build(const struct kexec_plan *plan)
 {
 	static struct kelp_trans_range ranges[BOOT_RANGES + 1];
 	kelp_attr_t attributes = plan->executable ? KELP_ATTR_EXEC : 0;
 	uint64_t code = code_page >> PAGE_SHIFT;
+	kelp_pfn_t from = {0}, last;
 	size_t count = 0;
 
-	for (unsigned i = 0; i < boot_info.map.count; i++) {
-		const struct memory_range *range = &boot_info.map.range[i];
-		uint64_t first = range->first >> PAGE_SHIFT;
-		uint64_t end = first + (range->size >> PAGE_SHIFT);
+	for (; kelp_memmap_next(&kernel_memmap, KELP_FRAMES_ONLINE, from, &from, &last);
+	     from.number = last.number + 1u) {
+		uint64_t first = from.number, end = last.number + 1u;
 
-		if (range->kind != MEMORY_RAM)
-			continue;
+		if (count + 2u > ARRAY_COUNT(ranges))
+			return "memory lies in too many pieces";
 		if (code >= first && code < end) {
 			if (code > first)
 				ranges[count++] = (struct kelp_trans_range){
