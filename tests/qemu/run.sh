@@ -5,7 +5,8 @@
 # filled and goes to disk, the second is what comes back, and starts the next kernel. Shows it, looks
 # at the disk from the outside, and writes <directory>/report.json and serial.log (default build/run).
 #
-# HOLDFAST_CPUS (2), HOLDFAST_MEMORY (256M), HOLDFAST_SECONDS (120, for each machine).
+# HOLDFAST_CPUS (2), HOLDFAST_MEMORY (160M; another 96M are added while it runs),
+# HOLDFAST_SECONDS (120, for each machine).
 #
 # Exit status: 0 only if everything held; otherwise boot.sh's, or 1.
 set -u
@@ -33,9 +34,11 @@ trap : INT TERM
 machine() {
 	number=$1 words=$2
 	shift 2
-	"$here/boot.sh" --show --cpus "${HOLDFAST_CPUS:-2}" --memory "${HOLDFAST_MEMORY:-256M}" \
+	"$here/boot.sh" --show --cpus "${HOLDFAST_CPUS:-2}" --memory "${HOLDFAST_MEMORY:-160M},slots=1,maxmem=64G" \
 		--seconds "${HOLDFAST_SECONDS:-120}" --log "$log.$number" \
-		--append "$words hibernate_key=$key" "$elf" -- \
+		--append "$words plug=kernel hibernate_key=$key" "$elf" -- \
+		-object memory-backend-ram,id=more,size=96M \
+		-device virtio-mem-pci,memdev=more,requested-size=96M \
 		-drive "if=none,id=disk,format=raw,cache=unsafe,file=$disk" \
 		-drive "if=none,id=image,format=raw,cache=unsafe,file=$image" \
 		-device virtio-blk-pci,drive=disk -device virtio-blk-pci,drive=image \
