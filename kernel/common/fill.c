@@ -209,16 +209,29 @@ static void show(struct piece *piece)
 	piece->absent = piece->secret = false;
 }
 
-/* Single frames among others, and large blocks; a third of what is hidden is secret. */
+/*
+ * Large blocks and single frames among others. A third of what is hidden is secret, as long as there
+ * is room in the list of secrets.
+ */
+#define SECRET_PIECES 48u
+
 static bool hide_some(void)
 {
-	unsigned n = 0, hidden = 0;
+	unsigned n = 0, hidden = 0, secret = 0;
 	bool done = true;
 
-	for (struct list *list = lists; list; list = list->next)
-		for (uint64_t i = 0; i < list->count; i++, n++)
-			if (n % 6u == 3u || n % 8u == 7u)
-				done &= hide(&list->piece[i], hidden++ % 3u == 1u);
+	for (struct list *list = lists; list; list = list->next) {
+		for (uint64_t i = 0; i < list->count; i++, n++) {
+			struct piece *piece = &list->piece[i];
+			bool is_secret;
+
+			if (n % (piece->order ? 6u : 23u) != 3u)
+				continue;
+			is_secret = hidden++ % 3u == 1u && secret < SECRET_PIECES;
+			secret += is_secret;
+			done &= hide(piece, is_secret);
+		}
+	}
 	return done;
 }
 
@@ -246,12 +259,45 @@ static bool in_boot_map(kelp_paddr_t address)
 	return false;
 }
 
+/* What of added memory may only be had page by page; nobody shall move it while it is looked at. */
+static bool stay(const struct frame_owner *me, uintptr_t cookie, kelp_paddr_t from, kelp_paddr_t to)
+{
+	(void)me, (void)cookie, (void)from, (void)to;
+	return false;
+}
+
+static bool take_added(unsigned percent, uint64_t *page)
+{
+	static const struct frame_owner owner = {"fill", stay};
+	struct frame_stats stats;
+	kelp_paddr_t address;
+
+	frames_stats(&stats);
+	for (uint64_t left = stats.movable_free / 100u * percent; left; left--) {
+		struct piece *piece;
+
+		if (!frames_take_movable(&owner, 0, &address))
+			return false;
+		piece = new_piece();
+		if (!piece) {
+			frames_give(0, address);
+			return false;
+		}
+		*piece = (struct piece){.address = address, .page = (uint32_t)(*page)++,
+					.hot_added = !in_boot_map(address)};
+	}
+	return true;
+}
+
 bool fill_memory(unsigned percent, uint64_t with, struct fill_counts *counts)
 {
-	uint64_t left = wanted_frames(percent), page = 0;
 	unsigned order = LARGE_ORDER;
+	uint64_t left, page = 0;
 
 	seed = with;
+	if (!take_added(percent, &page))
+		return false;
+	left = wanted_frames(percent);
 	for (unsigned n = 0; left; n++) {
 		struct piece *piece;
 		kelp_paddr_t address;

@@ -30,6 +30,7 @@ two CPUs, 5 levels           | --cpu max --memory 64M --cpus 2    | carry=70 | 6
 four CPUs                    | --cpu max,-la57 --memory 64M --cpus 4 | carry=50 | 6 of 6 threads
 85 % of memory full          | --cpu qemu64 --memory 64M --cpus 2 | carry=85 | 6 of 6 threads
 free frames unmapped         | --cpu max --memory 48M --cpus 2    | carry=60 debug_pagealloc=on | 6 of 6 threads
+memory that was added        | --cpu qemu64 --cpus 2 --memory 48M,slots=1,maxmem=1G MORE | carry=60 | 6 of 6 threads
 an old PC                    | --machine pc --cpu qemu64 --memory 48M --cpus 1 | carry=60 | 6 of 6 threads
 T
 }
@@ -39,12 +40,17 @@ label() {
 	truncate -s "${1:-128M}" "$disk" && printf 'HOLDFAST IMAGES' | dd of="$disk" conv=notrunc status=none
 }
 
-# boot OPTIONS WORDS [KERNEL] [MORE FOR QEMU]: one machine with the disk.
+# boot OPTIONS WORDS [KERNEL] [MORE FOR QEMU]: one machine with the disk. OPTIONS that end with MORE:
+# and with 16 MiB of memory that the host adds.
 boot() {
+	more=
+	options=${1%MORE}
+	[ "$options" = "$1" ] ||
+		more='-object memory-backend-ram,id=m,size=32M -device virtio-mem-pci,memdev=m,id=v,requested-size=16M'
 	# shellcheck disable=SC2086 # options are words
-	tests/qemu/boot.sh $1 --seconds 60 --log "$log" --append "hibernate_key=$key $2" "${3:-$elf}" -- \
+	tests/qemu/boot.sh $options --seconds 60 --log "$log" --append "hibernate_key=$key $2" "${3:-$elf}" -- \
 		-drive "if=none,id=d,format=raw,cache=unsafe,file=$disk" -device virtio-blk-pci,drive=d \
-		-device virtio-rng-pci ${4:-} > "$log.boot" 2>&1 9>&-
+		-device virtio-rng-pci $more ${4:-} > "$log.boot" 2>&1 9>&-
 }
 
 says() {

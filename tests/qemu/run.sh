@@ -36,8 +36,8 @@ machine() {
 	shift 2
 	"$here/boot.sh" --show --cpus "${HOLDFAST_CPUS:-2}" --memory "${HOLDFAST_MEMORY:-160M},slots=1,maxmem=64G" \
 		--seconds "${HOLDFAST_SECONDS:-120}" --log "$log.$number" \
-		--append "$words plug=kernel hibernate_key=$key" "$elf" -- \
-		-object memory-backend-ram,id=more,size=96M \
+		--append "$words hibernate_key=$key" "$elf" -- \
+		-object memory-backend-ram,id=more,size=128M \
 		-device virtio-mem-pci,memdev=more,requested-size=96M \
 		-drive "if=none,id=disk,format=raw,cache=unsafe,file=$disk" \
 		-drive "if=none,id=image,format=raw,cache=unsafe,file=$image" \
