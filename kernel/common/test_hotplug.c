@@ -433,14 +433,14 @@ static void persistent_memory(void)
 }
 
 const struct test hotplug_tests[] = {
-	{"hotplug: memory goes and comes back", memory_goes_and_comes_back, 0},
-	{"hotplug: neighbours do not notice", neighbours_do_not_notice, 0},
+	{"hotplug: memory goes and comes back (INV-2.3)", memory_goes_and_comes_back, 0},
+	{"hotplug: neighbours do not notice (INV-2.2)", neighbours_do_not_notice, 0},
 	{"hotplug: the kernel's pages stay", the_kernels_pages_stay, 0},
 	{"hotplug: caches are drained", caches_are_drained, 0},
 	{"hotplug: movable pages move", movable_pages_move, 0},
 	{"hotplug: movable memory is for movable pages", movable_memory_is_for_movable_pages, 0},
-	{"hotplug: a hold keeps memory", a_hold_keeps_memory, 0},
-	{"hotplug: a holder is waited for", a_holder_is_waited_for, 0},
+	{"hotplug: a hold keeps memory (INV-2.1)", a_hold_keeps_memory, 0},
+	{"hotplug: a holder is waited for (INV-2.1)", a_holder_is_waited_for, 0},
 	{"hotplug: virtio-mem keeps its memory over a stop", devices_keep_their_memory, 0},
 	{"hotplug: persistent memory", persistent_memory, 0},
 };
