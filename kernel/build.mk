@@ -133,6 +133,10 @@ $(HOLDFAST_KEXEC)/compare-init: tests/qemu/tools/compare-init.c kernel/include/f
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -std=gnu11 -O2 $(WARNINGS) -D_GNU_SOURCE -static $< -o $@
 
+# Holdfast's parsers, in a program.
+$(BUILD)/fuzz/obj/tests/fuzz/fuzz_kexec.o: FLAGS_fuzz += -Ikernel/include -Ikernel/arch/x86_64/include \
+	-Ikernel/arch/x86/include -Ikernel/arch/x86_64 -Ikernel/arch/x86
+
 # A package, fetched once and not installed. Without it the tests of it are skipped.
 debian-kernel:
 	$(Q)tests/qemu/debian-kernel.sh $(DEBIAN_KERNEL)

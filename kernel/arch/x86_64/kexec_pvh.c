@@ -53,10 +53,13 @@ static const struct kexec_file *loading;
 static bool program_header(const struct kexec_file *file, unsigned n,
 			   struct elf_program_header *header)
 {
-	const struct elf_header *elf = (const void *)file->data;
-	uint64_t at = elf->program_headers + (uint64_t)n * sizeof(*header);
+	struct elf_header elf;
+	uint64_t at;
 
-	if (n >= elf->program_header_count || at > file->size ||
+	/* The archive aligns files to 4 bytes only. */
+	memcpy(&elf, file->data, sizeof(elf));
+	at = elf.program_headers + (uint64_t)n * sizeof(*header);
+	if (n >= elf.program_header_count || at < elf.program_headers || at > file->size ||
 	    sizeof(*header) > file->size - at)
 		return false;
 	memcpy(header, file->data + at, sizeof(*header));
@@ -81,10 +84,11 @@ static uint32_t find_entry(const struct kexec_file *file)
 			size = 12u + align_up(note[0], 4) + align_up(note[1], 4);
 			if (size > rest)
 				break;
-			memcpy(&entry, at + 12 + align_up(note[0], 4), sizeof(entry));
 			if (note[0] == 4 && note[1] >= 4 && note[2] == NOTE_PHYS32_ENTRY &&
-			    !memcmp(at + 12, "Xen", 4))
+			    !memcmp(at + 12, "Xen", 4)) {
+				memcpy(&entry, at + 16, sizeof(entry));
 				return entry;
+			}
 			at += size;
 			rest -= size;
 		}
@@ -94,11 +98,13 @@ static uint32_t find_entry(const struct kexec_file *file)
 
 bool kexec_is_pvh(const struct kexec_file *file)
 {
-	const struct elf_header *elf = (const void *)file->data;
+	struct elf_header elf;
 
-	return file->size >= sizeof(*elf) && !memcmp(elf->ident, "\177ELF\2\1", 6) &&
-	       elf->machine == ELF_X86_64 &&
-	       elf->program_header_size == sizeof(struct elf_program_header) &&
+	if (file->size < sizeof(elf))
+		return false;
+	memcpy(&elf, file->data, sizeof(elf));
+	return !memcmp(elf.ident, "\177ELF\2\1", 6) && elf.machine == ELF_X86_64 &&
+	       elf.program_header_size == sizeof(struct elf_program_header) &&
 	       find_entry(file) != 0;
 }
 
@@ -141,7 +147,7 @@ static enum kelp_status read_image(void *context, uint64_t offset, void *to, siz
 	return KELP_OK;
 }
 
-static void fill_map(struct pvh_start *start, struct pvh_range *map)
+static void fill_ranges(struct pvh_start *start, struct pvh_range *map)
 {
 	unsigned count = 0;
 
@@ -168,7 +174,7 @@ static void fill_start(const struct kexec_plan *plan, uint8_t *page, kelp_paddr_
 		.rsdp = boot_info.acpi_rsdp,
 		.map = at + PAGE_SIZE,
 	};
-	fill_map(start, map);
+	fill_ranges(start, map);
 	copy_string((char *)page + PAGE_NAME, "message", PAGE_MESSAGE - PAGE_NAME);
 	copy_string((char *)page + PAGE_MESSAGE, plan->message, PAGE_COMMAND_LINE - PAGE_MESSAGE);
 	copy_string((char *)page + PAGE_COMMAND_LINE, plan->command_line, BOOT_COMMAND_LINE);
