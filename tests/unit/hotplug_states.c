@@ -361,6 +361,7 @@ static void neighbours(void **state)
 /* The same frame may be RAM, then device memory, then RAM with its descriptors elsewhere. */
 static void no_taint(void **state)
 {
+	static const struct kelp_subsection nothing;
 	struct exist *w = exist_new(false, NULL);
 	struct kelp_hotplug *plug = &w->plug;
 
@@ -376,6 +377,8 @@ static void no_taint(void **state)
 		assert_false(kelp_pfn_device(&w->map, P(2)));
 		assert_status(kelp_hotplug_offline(plug, P(2), SUB, NULL), KELP_OK);
 		assert_status(kelp_hotplug_remove(plug, P(2), SUB), KELP_OK);
+		assert_memory_equal(kelp_memmap_subsection(&w->map, P(2)), &nothing,
+				    sizeof(nothing));
 	}
 	exist_check(w);
 	/* A directory and a section stay, whatever was added how often. */
