@@ -34,7 +34,7 @@ trap : INT TERM
 machine() {
 	number=$1 words=$2
 	shift 2
-	"$here/boot.sh" --show --cpus "${HOLDFAST_CPUS:-2}" --memory "${HOLDFAST_MEMORY:-160M},slots=1,maxmem=64G" \
+	"$here/boot.sh" --show --cpus "${HOLDFAST_CPUS:-2}" --memory "${HOLDFAST_MEMORY:-160M},slots=1,maxmem=8G" \
 		--seconds "${HOLDFAST_SECONDS:-120}" --log "$log.$number" \
 		--append "$words hibernate_key=$key" "$elf" -- \
 		-object memory-backend-ram,id=more,size=128M \
