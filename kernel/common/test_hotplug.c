@@ -406,8 +406,8 @@ static void persistent_memory(void)
 	uint64_t *word, saved, patience = hotplug_patience;
 	struct kelp_hold hold;
 
-	if (!pmem) {
-		test_skip("no persistent memory");
+	if (!pmem || !pmem_pointer(pmem, 0, 0)) {
+		test_skip(pmem ? pmem->state : "no persistent memory");
 		return;
 	}
 	CHECK(pmem_pointer(pmem, 0, pmem->size) && !pmem_pointer(pmem, 1, pmem->size) &&
