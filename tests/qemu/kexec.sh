@@ -37,7 +37,7 @@ not a kernel            | 20 | --cpu qemu64 | run=kexec_initrd | refuses,neither
 T
 	[ -r "$debian/vmlinuz" ] && grep -v '^#' << T
 Linux, 4 levels         | 60 | --cpu max,-la57 --cpus 2 | $linux | ends,on_to_Linux_6,linux:_user_space_reached,marker=7,linux:_MemTotal:,System_RAM
-Linux, 5 levels         | 60 | --cpu max --cpus 2 --memory 512M | $linux | ends,on_to_Linux_6,linux:_user_space_reached,marker=7,linux:_MemTotal:,System_RAM
+Linux, 5 levels, 128 MiB | 60 | --cpu max --cpus 2 --memory 128M | $linux | ends,on_to_Linux_6,linux:_user_space_reached,marker=7,linux:_MemTotal:,System_RAM
 Linux without 5 levels  | 20 | --cpu max | run=kexec_linux4_initrd | refuses,built_without_5-level_paging
 Linux in 32 MiB         | 20 | --cpu qemu64 --memory 32M | run=kexec_linux_initrd | refuses,there_is_no_room_for_it
 T
