@@ -165,7 +165,7 @@ $(HOLDFAST_ISO): $(HOLDFAST_ELF) kernel/mkiso.sh
 PART_PROGRAMS += holdfast $(HOLDFAST_SCRATCH) $(HOLDFAST_QMP) $(HOLDFAST_KEXEC)/mkcpio $(HOLDFAST_KEXEC)/linux-init debian-kernel
 PART_TESTS    += qemu: tests/qemu/run-boots.sh tests/qemu/run-boots-i386.sh tests/qemu/monitor.sh \
 	tests/qemu/monitor-i386.sh tests/qemu/differential.sh \
-	tests/qemu/run-devices.sh tests/qemu/kexec.sh tests/qemu/hibernate.sh tests/qemu/powercut.sh
+	tests/qemu/run-devices.sh tests/qemu/kexec.sh tests/qemu/hibernate.sh tests/qemu/powercut.sh tests/qemu/tour.sh
 # KELP_TEST_SCALE is set there: see run-boots.sh.
 PART_SOAK     += qemu: tests/qemu/run-boots.sh tests/qemu/run-boots-i386.sh tests/qemu/powercut.sh
 PART_TESTS    += tests/qemu/hotplug.sh

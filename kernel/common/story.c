@@ -170,6 +170,9 @@ bool story(void)
 
 	story_report("cpus", cpu_count);
 	story_report("paging_levels", kernel_format.levels);
+#ifdef HOLDFAST_HIBERNATES
+	story_report("carries", 1);
+#endif
 	held &= tell_memory();
 	held &= tell_tables();
 	held &= tell_shootdowns();
