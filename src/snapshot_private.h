@@ -130,7 +130,7 @@ uint64_t snapshot_stream_place(const struct kelp_snapshot_stream *stream);
 
 /* ---- the store (INV-5.6) ------------------------------------------------------------------- */
 
-/* `block` is KELP_IMAGE_BLOCK bytes of scratch memory. Errors: IO. */
+/* `block` is KELP_IMAGE_BLOCK bytes of scratch memory. Errors: NO_SPACE. */
 enum kelp_status snapshot_store_read(struct kelp_snapshot_store *store,
 				     const struct kelp_snapshot_config *config,
 				     uint8_t *block) KELP_WARN_UNUSED;

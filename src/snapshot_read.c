@@ -74,9 +74,13 @@ static enum kelp_status find_image(struct kelp_snapshot_reader *reader, uint8_t 
 
 	if (status != KELP_OK)
 		return status;
-	if (!reader->store.found || state->kind != KELP_IMAGE_COMPLETE)
+	if (!reader->store.found || state->kind != KELP_IMAGE_COMPLETE) {
+		/* What cannot be read might have said that there is one. */
+		if (reader->store.unreadable)
+			return KELP_ERR_IO;
 		return !reader->store.found && reader->store.other_key ? KELP_ERR_KEY
 								       : KELP_ERR_NO_IMAGE;
+	}
 	/* The area was made smaller, or the numbers are not from a writer. */
 	if (state->end > config->disk->size || state->end < KELP_IMAGE_RECORDS)
 		return KELP_ERR_DAMAGED;
@@ -483,8 +487,6 @@ static bool one_record(struct kelp_snapshot_reader *reader, struct piece *piece)
 	enum kelp_status status;
 	bool more = false;
 
-	if (__atomic_load_n(&reader->cancelled, __ATOMIC_RELAXED))
-		snapshot_fail(&reader->status, KELP_ERR_CANCELLED);
 	snapshot_lock(config, &reader->lock);
 	status = snapshot_status(&reader->status);
 	if (status == KELP_OK)
@@ -492,6 +494,9 @@ static bool one_record(struct kelp_snapshot_reader *reader, struct piece *piece)
 	snapshot_unlock(&reader->lock);
 	if (status == KELP_OK && !more)
 		return false;
+	/* Failing with a record in hand: nobody can have returned KELP_OK yet. */
+	if (status == KELP_OK && __atomic_load_n(&reader->cancelled, __ATOMIC_RELAXED))
+		status = KELP_ERR_CANCELLED;
 	if (status == KELP_OK)
 		status = open_record(reader, piece);
 	if (status == KELP_OK && (piece->record.flags & KELP_IMAGE_RECORD_LAST)) {

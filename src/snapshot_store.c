@@ -35,45 +35,46 @@ static bool is_ours(const struct kelp_snapshot_config *config,
 				    KELP_IMAGE_STATE_AAD, NULL, 0, state->tag);
 }
 
-static enum kelp_status look_at(struct kelp_snapshot_store *store,
-				const struct kelp_snapshot_config *config, unsigned number,
-				uint8_t *block)
+static void look_at(struct kelp_snapshot_store *store, const struct kelp_snapshot_config *config,
+		    unsigned number, uint8_t *block)
 {
 	struct kelp_image_state state;
 
+	/* Some disks cannot read a sector whose write was torn. A writer makes it good again. */
 	if (!config->disk->read(config->disk->context, (uint64_t)number * KELP_IMAGE_BLOCK, block,
-				KELP_IMAGE_BLOCK))
-		return KELP_ERR_IO;
+				KELP_IMAGE_BLOCK)) {
+		store->unreadable = true;
+		store->settled = false;
+		return;
+	}
 	/* Torn, never written, or of a format that is not ours: it says nothing. */
 	if (kelp_image_decode_state(block, &state) != KELP_OK) {
 		store->settled = false;
-		return KELP_OK;
+		return;
 	}
 	if (state.kind == KELP_IMAGE_COMPLETE)
 		store->settled = false;
 	if (!is_ours(config, &state, block)) {
 		store->other_key |= state.kind == KELP_IMAGE_COMPLETE;
-		return KELP_OK;
+		return;
 	}
 	/* A block in the other one's place was put there by somebody else. */
 	if ((state.sequence & 1u) != number)
-		return KELP_OK;
+		return;
 	if (!store->found || state.sequence > store->state.sequence)
 		store->state = state;
 	store->found = true;
-	return KELP_OK;
 }
 
 enum kelp_status snapshot_store_read(struct kelp_snapshot_store *store,
 				     const struct kelp_snapshot_config *config, uint8_t *block)
 {
-	enum kelp_status status;
-
 	*store = (struct kelp_snapshot_store){.settled = true};
 	if (config->disk->size < KELP_IMAGE_RECORDS)
 		return KELP_ERR_NO_SPACE;
-	status = look_at(store, config, 0, block);
-	return status == KELP_OK ? look_at(store, config, 1, block) : status;
+	look_at(store, config, 0, block);
+	look_at(store, config, 1, block);
+	return KELP_OK;
 }
 
 enum kelp_status snapshot_store_write(struct kelp_snapshot_store *store,

@@ -510,13 +510,16 @@ static bool one_record(struct kelp_snapshot_writer *writer, struct piece *piece)
 	enum kelp_status status;
 	bool more;
 
-	if (__atomic_load_n(&writer->cancelled, __ATOMIC_RELAXED))
-		snapshot_fail(&writer->status, KELP_ERR_CANCELLED);
 	snapshot_lock(&writer->config, &writer->lock);
 	more = snapshot_status(&writer->status) == KELP_OK && next_piece(writer, piece);
 	snapshot_unlock(&writer->lock);
 	if (!more)
 		return false;
+	/* Failing with a record in hand: nobody can have returned KELP_OK yet. */
+	if (__atomic_load_n(&writer->cancelled, __ATOMIC_RELAXED)) {
+		snapshot_fail(&writer->status, KELP_ERR_CANCELLED);
+		return false;
+	}
 	piece->data_frames = piece->runs = 0;
 	piece->zero_frames = piece->uniform_frames = 0;
 	status = look_at_frames(writer, piece);

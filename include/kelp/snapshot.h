@@ -257,6 +257,7 @@ struct kelp_snapshot_store {
 	bool found;                    /* there is one */
 	bool other_key;                /* an image of another key is complete here */
 	bool settled;                  /* no block of the area says COMPLETE */
+	bool unreadable;               /* the disk failed to read one of them */
 };
 
 /* The caller provides the memory; the members are private, but for reading `header`. */

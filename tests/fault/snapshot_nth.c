@@ -111,7 +111,8 @@ static bool save_fails(struct fixture *f, enum machine_hook hook, uint64_t n, bo
 		assert_status(status, KELP_OK);
 		return true;
 	}
-	if (status == KELP_OK)
+	/* A state block that cannot be read is written anew. */
+	if (status == KELP_OK && hook != MACHINE_DISK_READ)
 		fail_msg("%s %llu failed and nobody noticed", names[hook], (unsigned long long)n);
 	assert_nothing_lost(f);
 	/* The old image, or none; the new one only when the last flush lied. */
@@ -138,6 +139,9 @@ static bool resume_fails(struct fixture *f, enum machine_hook hook, uint64_t n, 
 		assert_status(status, KELP_OK);
 		return true;
 	}
+	/* The other state block said that there is an image, and no newer one can be lost. */
+	if (status == KELP_OK && hook == MACHINE_DISK_READ && n <= 2 && !for_ever)
+		return false;
 	if (status == KELP_OK)
 		fail_msg("%s %llu failed and nobody noticed", names[hook], (unsigned long long)n);
 	assert_nothing_lost(f);
