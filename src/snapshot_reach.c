@@ -14,6 +14,9 @@ static void *leaf_view(const struct kelp_snapshot_reach *reach, kelp_pfn_t first
 	if (!map || !kelp_directmap_has_frame(map, first))
 		return NULL;
 	va = kelp_directmap_address(map, first);
+	/* An address that no pointer holds: the tables of another machine. */
+	if ((uintptr_t)va != va)
+		return NULL;
 	if (kelp_space_query(map->space, va, &mapping) != KELP_OK ||
 	    mapping.kind != KELP_ENTRY_LEAF || (mapping.attributes & KELP_ATTR_INVALID) ||
 	    (mapping.attributes & rights) != rights)
