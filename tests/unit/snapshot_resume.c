@@ -429,6 +429,41 @@ static void discarded(void **state)
 	machine_free(&machine);
 }
 
+/* A disk that cannot read one of the state blocks, as after a write that was torn. */
+static void a_state_block_is_unreadable(void **state)
+{
+	struct machine machine;
+	struct kelp_image_state block;
+	uint64_t complete;
+
+	(void)state;
+	machine_init(&machine, FRAMES, DISK);
+	machine_fill(&machine, 6, 70);
+	assert_status(machine_save(&machine, NULL, NULL), KELP_OK);
+	machine_reset(&machine, 6, 10);
+	assert_status(kelp_image_decode_state(machine.disk.bytes, &block), KELP_OK);
+	complete = block.kind == KELP_IMAGE_COMPLETE ? 1 : 2;
+	machine.fail_hook = MACHINE_DISK_READ;
+	/* The one that says so: nobody knows whether there is an image. */
+	memset(machine.calls, 0, sizeof(machine.calls));
+	machine.fail_at = complete;
+	assert_status(machine_resume(&machine), KELP_ERR_IO);
+	assert_nothing_taken(&machine);
+	/* The other one: it could only be newer if nothing had been lost by it. */
+	memset(machine.calls, 0, sizeof(machine.calls));
+	machine.fail_at = 3 - complete;
+	assert_status(machine_resume(&machine), KELP_OK);
+	/* A writer makes both good. */
+	machine_fill(&machine, 7, 70);
+	memset(machine.calls, 0, sizeof(machine.calls));
+	machine.fail_at = 1;
+	assert_status(machine_save(&machine, NULL, NULL), KELP_OK);
+	machine.fail_at = 0;
+	machine_reset(&machine, 7, 10);
+	assert_status(machine_resume(&machine), KELP_OK);
+	machine_free(&machine);
+}
+
 /* ---- nonces and bindings ------------------------------------------------------------------- */
 
 /* Stands before the machine's cipher and writes down what is sealed with what. */
@@ -611,6 +646,7 @@ int main(void)
 		cmocka_unit_test(memory_that_is_not_there),
 		cmocka_unit_test(given_up_late),
 		cmocka_unit_test(discarded),
+		cmocka_unit_test(a_state_block_is_unreadable),
 		cmocka_unit_test(no_nonce_comes_twice),
 		cmocka_unit_test(records_are_bound),
 		cmocka_unit_test(steps_out_of_order),
