@@ -65,4 +65,7 @@ $(foreach t,$(TARGETS),$(eval $(call codecs,target/$(t),$(CLANG),$(TARGET_FLAGS_
 CODEC_TESTS := tests/unit/snapshot_codecs tests/unit/snapshot_tamper
 $(foreach v,$(VARIANTS),$(eval $(CODEC_TESTS:%=$(BUILD)/$(v)/%): $(BUILD)/$(v)/libkelp-codecs.a))
 
+# What tests/house/test-codecs.sh looks at.
+PART_PROGRAMS += $(MACHINES:%=$(BUILD)/target/%/libkelp-codecs.a)
+
 .PHONY: third-party
