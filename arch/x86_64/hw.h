@@ -226,7 +226,7 @@ static inline void kelp_hw_local_add(uint32_t *counter, uint32_t n)
 	__asm__ volatile("addl %1, %0" : "+m"(*counter) : "ri"(n) : "memory", "cc");
 }
 
-/* A locked instruction orders write-back memory as MFENCE does (9.2.3.9), and costs a third. */
+/* A locked instruction orders write-back memory as MFENCE does (9.2.3.9), and costs less. */
 static inline void kelp_hw_fence(void)
 {
 	__asm__ volatile("lock; orl $0, (%%rsp)" : : : "memory", "cc");

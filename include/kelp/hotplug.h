@@ -65,7 +65,7 @@ struct kelp_hotplug_hooks {
 	enum kelp_status (*evacuate)(void *context, kelp_pfn_t first, uint64_t frames);
 	/*
 	 * The frames are the allocator's: after online, free; after an offline that failed, back
-	 * from isolation, with whatever uses them. Cannot fail.
+	 * from isolation: free where evacuate said OK, else with whatever uses them. Cannot fail.
 	 */
 	void (*give_back)(void *context, kelp_pfn_t first, uint64_t frames);
 };

@@ -42,7 +42,7 @@ enum kelp_memmap_memory {
 	KELP_MEMMAP_DIRECTORY,   /* kept until destroy */
 	KELP_MEMMAP_SECTION,     /* kept until destroy */
 	KELP_MEMMAP_DESCRIPTORS, /* of one subsection; kept until it is removed */
-	KELP_MEMMAP_HOLES,       /* of one early subsection; kept until destroy */
+	KELP_MEMMAP_HOLES,       /* of one early subsection; kept while it has any */
 };
 
 /* Zones are the embedder's; all 16 bits are its own. */

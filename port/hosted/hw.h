@@ -140,7 +140,7 @@ static inline void kelp_hw_local_add(uint32_t *counter, uint32_t n)
 #endif
 }
 
-/* x86: a locked instruction orders as MFENCE does and costs a third of it. */
+/* x86: a locked instruction orders as MFENCE does and costs less. */
 static inline void kelp_hw_fence(void)
 {
 #if defined(__x86_64__) && !defined(KELP_HW_SANITIZED)
