@@ -68,6 +68,7 @@ soak: $(RUN_TESTS) $(PART_PROGRAMS) $(TESTS_release) $(TESTS_asan) $(TSAN_TESTS)
 	@KELP_BUILD='$(BUILD)' KELP_TEST_SCALE=$(SOAK_SCALE) KELP_FUZZ_SECONDS=$(SOAK_FUZZ_SECONDS) \
 	$(RUN_TESTS) --jobs $(JOBS) --limit $(SOAK_LIMIT) --log $(BUILD)/logs-soak --since $(STARTED) \
 		release: $(TESTS_release) asan: $(TESTS_asan) tsan: $(TSAN_TESTS) \
+		spin: 'env CC=$(CLANG) tests/spin/run.sh' \
 		fuzz: $(FUZZERS:%='mk/run-fuzz.sh %') \
 		mutants: 'tests/sim/mutate.sh $(BUILD)' \
 		$(PART_SOAK)

@@ -18,7 +18,7 @@ search() {
 		source=$PWD/tests/spin/$model.pml
 		cd "$directory" &&
 			spin "$@" -a "$source" &&
-			$CC $optimise -w -DSAFETY -DMEMLIM=512 -DVECTORSZ=2048 -o pan pan.c &&
+			$CC $optimise -w -DSAFETY -DMEMLIM=2048 -DVECTORSZ=2048 -o pan pan.c &&
 			./pan -m100000 -w22
 	)
 }
@@ -72,4 +72,11 @@ check "bad flush: local only" fails "$ASSERTION" flush -DLOCAL_ONLY
 check "bad flush: shot down, then unlinked" fails "$ASSERTION" flush -DFLUSH_FIRST
 check "bad flush: answered, then invalidated" fails "$ASSERTION" flush -DACK_FIRST
 check "bad flush: waits with interrupts off" fails "$STUCK" flush -DCPUS=2 -DNO_IRQ
+# make soak: what takes longer or more memory.
+if [ "${KELP_TEST_SCALE:-1}" != 1 ]; then
+	check "hold: two readers twice, two cycles" good hold -DHOLDS=2
+	check "hold: two readers twice, by a barrier" good hold -DHOLDS=2 -DCYCLES=1 -DBARRIER
+	check "hold: two readers twice that move" good hold -DHOLDS=2 -DCYCLES=1 -DMIGRATE
+	check "flush: two editors, three CPUs" good flush -DSTEPS=3 -DEDITORS=2
+fi
 finish
