@@ -53,7 +53,14 @@ endef
 
 # $(eval $(call sim_suites,VARIANT,COMPILER))
 define sim_suites
-TESTS_$(1) += $(SIM_SUITES:%=$(BUILD)/$(1)/tests/sim/%) $(SIM_REACH_SUITES:%=$(BUILD)/$(1)/tests/sim/%)
+TESTS_$(1) += $(SIM_SUITES:%=$(BUILD)/$(1)/tests/sim/%) \
+	$(SIM_REACH_SUITES:%=$(BUILD)/$(1)/tests/sim/%) $(BUILD)/$(1)/tests/sim/model
+
+# The random sequences against the model, under the oracle.
+$(BUILD)/$(1)/tests/sim/model: $(BUILD)/$(1)/sim/tests/unit/space_model.o $(BUILD)/$(1)/libkelp-sim.a
+	$$(call say,LINK,$$@)
+	@mkdir -p $$(@D)
+	$(Q)$(2) $$(SIM_FLAGS_$(1)) $(SIM_WATCHED) $$^ -lcmocka -o $$@
 
 $(BUILD)/$(1)/tests/sim/reach-%: $(BUILD)/$(1)/sim/tests/conformance/reach_%.o $(BUILD)/$(1)/libkelp-sim.a
 	$$(call say,LINK,$$@)
@@ -98,10 +105,15 @@ MUTANT_OBJECTS := $(BUILD)/clang/tests/sim/library \
 	$(BUILD)/clang/sim/tests/conformance/space_flush.o \
 	$(BUILD)/clang/sim/tests/conformance/space_share.o \
 	$(patsubst reach-%,$(BUILD)/clang/sim/tests/conformance/reach_%.o,$(SIM_REACH_SUITES))
-MUTATE := KELP_WRAP='$(SIM_WATCHED)' KELP_WRAP_REACH='$(SIM_REACH_WATCHED)' \
-	tests/sim/mutate.sh $(BUILD)
+export KELP_WRAP := $(SIM_WATCHED)
+export KELP_WRAP_REACH := $(SIM_REACH_WATCHED)
+
+# make test takes some of the sites, make soak (mk/tests.mk) all.
+PART_PROGRAMS += $(MUTANT_OBJECTS)
+PART_TESTS += mutants: 'tests/sim/mutate.sh $(BUILD) few'
+soak: $(MUTANT_OBJECTS)
 
 mutants: $(MUTANT_OBJECTS) ## The library with one flush removed, at each site in turn: the oracle must notice
-	@$(MUTATE)
+	@tests/sim/mutate.sh $(BUILD)
 
 .PHONY: example-simulated bench-sim mutants

@@ -81,8 +81,11 @@ static void judge_break(struct sim *sim, unsigned cpu, struct sim_page *page, ui
 	}
 }
 
-/* Hardware recorded a store through this entry, software has not looked since, and now writes
- * something that does not say so. */
+/*
+ * Hardware recorded a store through this entry, software has not looked since, and now writes
+ * something that does not say so. Nothing is lost where software gave up what it says before: by
+ * writing zero, or by taking out the pointer to the whole table.
+ */
 static void judge_dirty(struct sim *sim, unsigned cpu, struct sim_page *page, uint64_t pa,
 			uint64_t old, uint64_t value)
 {
@@ -93,7 +96,7 @@ static void judge_dirty(struct sim *sim, unsigned cpu, struct sim_page *page, ui
 	bool lost = slot && slot->unread_dirty && value != 0;
 	enum sim_step step = sim_look(sim, va, level, old, &before);
 
-	if (step != SIM_STEP_LEAF)
+	if (step != SIM_STEP_LEAF || page->unlinked > page->born)
 		return;
 	if (sim_look(sim, va, level, value, &after) == SIM_STEP_LEAF && after.dirty)
 		return;

@@ -108,8 +108,7 @@ void kelp_slot_announce(struct kelp_space *space, kelp_vaddr_t first, kelp_vaddr
 	kelp_flush_begin(&flush, space);
 	kelp_flush_add(&flush, first,
 		       last | ((UINT64_C(1) << space->format->page_shift) - 1u),
-		       space->format->page_shift,
-		       kelp_hw_load32(&space->holds_global) ? KELP_FLUSH_GLOBAL : 0);
+		       space->format->page_shift, 0);
 	kelp_flush_commit(&flush);
 }
 

@@ -34,7 +34,8 @@ static void begin(struct fixture *f, struct bare *bare, uint32_t cpus)
 	memset(f, 0, sizeof(*f));
 	reach_begin(&f->reach, bare);
 	f->page = page_of(bare->format);
-	f->attributes = data_of(bare->format);
+	f->attributes = kelp_format_closest(bare->format,
+					    data_of(bare->format) | KELP_ATTR_GLOBAL);
 	f->config = (struct kelp_fixmap_config){
 		.space = &f->reach.space,
 		/* Three pages before the end of a table, and of all above it. */
@@ -126,10 +127,10 @@ static void slots_are_set_and_cleared(struct bare *bare)
 	f.reach.cpu = 0;
 	shootdowns = bare->port->shootdowns;
 	assert_status(kelp_fixmap_clear(&f.fixmap, FIX_CLOCK, 0), KELP_OK);
-	assert_int_equal(bare->port->shootdowns, shootdowns + 1);
 	f.reach.cpu = 1;
 	assert_null(reach_access(&f.reach, kelp_fixmap_address(&f.fixmap, FIX_CLOCK) + f.page,
 				 false));
+	assert_int_equal(bare->port->shootdowns, shootdowns + 1);
 	assert_status(kelp_fixmap_clear(&f.fixmap, FIX_CLOCK, 0), KELP_OK);
 	assert_int_equal(bare->port->shootdowns, shootdowns + 1);
 	/* A CPU's own is its own business. */
@@ -153,6 +154,30 @@ static void slots_are_set_and_cleared(struct bare *bare)
 	assert_status(kelp_fixmap_set(&f.fixmap, FIX_CLOCK, 0, 0, 1, frame + 1, f.attributes),
 		      KELP_ERR_ALIGNMENT);
 	assert_status(kelp_fixmap_clear(&f.fixmap, 6, 0), KELP_ERR_ARGUMENT);
+	end(&f);
+}
+
+/* A slot by itself: from one frame to another, with a break where that is demanded. */
+static void a_slot_changes_its_frame(struct bare *bare)
+{
+	struct kelp_flush flush = {0};
+	struct kelp_slot slot;
+	struct fixture f;
+
+	begin(&f, bare, 1);
+	kelp_flush_begin(&flush, &f.reach.space);
+	assert_status(kelp_space_populate(&flush, f.config.base, f.page, bare->format->page_shift,
+					  0), KELP_OK);
+	kelp_flush_commit(&flush);
+	assert_status(kelp_slot_find(&f.reach.space, f.config.base, &slot), KELP_OK);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_status(kelp_slot_set(&slot, (8u + i) * f.page,
+					    kelp_format_used(bare->format, f.attributes)), KELP_OK);
+		assert_ptr_equal(reach_access(&f.reach, f.config.base, true),
+				 reach_frame(&f.reach, (8u + i) * f.page));
+	}
+	kelp_slot_clear(&slot);
+	assert_null(reach_access(&f.reach, f.config.base, false));
 	end(&f);
 }
 
@@ -563,6 +588,7 @@ int main(void)
 		{"INV-3.6 any number of CPUs", any_number_of_cpus, NULL},
 		{"init is all or nothing", init_is_all_or_nothing, NULL},
 		{"INV-3.5 valid at every instant of the switch", valid_at_every_instant, NULL},
+		{"a slot changes its frame", a_slot_changes_its_frame, NULL},
 		{"INV-3.5 carry is all or nothing", carry_is_all_or_nothing, NULL},
 		{"adopted slots are not stomped on", adopted_slots_are_not_stomped_on, NULL},
 #ifndef TESTS_ON_MACHINE /* its tables are in the program's own memory, which no machine walks */

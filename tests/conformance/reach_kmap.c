@@ -93,7 +93,8 @@ static void configure(struct fixture *f, struct bare *bare, uint32_t cpus, uint3
 	f->config = (struct kelp_kmap_config){
 		.space = &f->reach.space,
 		.directmap = &f->map,
-		.attributes = data_of(format),
+		.attributes = kelp_format_closest(format, data_of(format) |
+							   KELP_ATTR_GLOBAL),
 		.flags = flags,
 		/* Neither begins where a table does. */
 		.local_base = some_va(format, 6) - 3u * f->page,

@@ -76,6 +76,23 @@ static void row_that_begins_global(struct run *run)
 	rows(run, data_of(run->format), global(run->format, data_of(run->format)), 1);
 }
 
+/* The only global page is the one that begins the run. */
+static void row_with_one_global(struct run *run)
+{
+	const struct kelp_format *f = run->format;
+	uint64_t page = page_of(f);
+	kelp_vaddr_t va = some_va(f, 0);
+
+	for (unsigned i = 0; i < 4; i++)
+		assert_status(do_map(run, va + i * page, some_pa(f, 0) + i * page, page,
+				     used(f, i == 1 ? global(f, data_of(f)) : data_of(f)), 0),
+			      KELP_OK);
+	do_commit(run);
+	for (unsigned i = 0; i < 3; i++)
+		assert_status(do_unmap(run, va + i * page, page, 0), KELP_OK);
+	do_commit(run);
+}
+
 /* The pages of a row are not neighbours: each begins a run of its own, which ends the last one. */
 static void scattered_pages(struct run *run)
 {
@@ -155,6 +172,16 @@ static void mapped_global(struct run *run)
 			     global(f, used(f, data_of(f))), 0), KELP_OK);
 	do_commit(run);
 	assert_status(do_unmap(run, va, UINT64_C(1) << f->shift[1], 0), KELP_OK);
+	do_commit(run);
+}
+
+/* What is global outlives a change of the space: destroying one leaves nothing behind. */
+static void destroyed_global(struct run *run)
+{
+	const struct kelp_format *f = run->format;
+
+	assert_status(do_map(run, some_va(f, 0), some_pa(f, 0), 2u * page_of(f),
+			     global(f, used(f, data_of(f))), 0), KELP_OK);
 	do_commit(run);
 }
 
@@ -535,11 +562,13 @@ int main(void)
 		{"row of global pages", row_of_global_pages, 0, NULL},
 		{"row that turns global", row_that_turns_global, 0, NULL},
 		{"row that begins global", row_that_begins_global, 0, NULL},
+		{"row with one global page", row_with_one_global, 0, NULL},
 		{"scattered pages", scattered_pages, 0, NULL},
 		{"range", range, 0, NULL},
 		{"global range", global_range, 0, NULL},
 		{"made global", made_global, 0, NULL},
 		{"mapped global", mapped_global, 0, NULL},
+		{"destroyed global", destroyed_global, 0, NULL},
 		{"made valid", made_valid, 0, NULL},
 		{"other frames", other_frames, 0, NULL},
 		{"large becomes pages", large_becomes_pages, 0, has_large},

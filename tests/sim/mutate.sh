@@ -124,6 +124,7 @@ plan() {
 	echo reach-copywin
 	echo reach-fixmap
 	echo reach-kmap
+	[ "$what" = few ] && return
 	echo reach-directmap
 	for format in $formats; do
 		echo "library $format 1 250"
@@ -154,8 +155,8 @@ survey() {
 # Verdicts that fit what was muted.
 fitting() { # KIND TEXT
 	case $2 in
-	*KELP_FLUSH_GLOBAL* | note_global*) echo 'GLOBAL_NOT_FLUSHED|WRONG_ASID' ;;
-	*KELP_FLUSH_TABLES:* | *KELP_FLUSH_ALL:*) echo 'LAST_LEVEL_ONLY|STALE_WALK_CACHE|TABLE_FREED|MISSING_FENCE|WRONG_ADDRESS' ;;
+	KELP_FLUSH_GLOBAL:* | note_global*) echo 'GLOBAL_NOT_FLUSHED|WRONG_ASID' ;;
+	KELP_FLUSH_TABLES:* | KELP_FLUSH_ALL:*) echo 'LAST_LEVEL_ONLY|STALE_WALK_CACHE|TABLE_FREED|MISSING_FENCE|WRONG_ADDRESS' ;;
 	*KELP_FLUSH_TABLES*) echo 'LAST_LEVEL_ONLY|STALE_WALK_CACHE|TABLE_FREED|MISSING_FENCE|MISSING_.*_FLUSH' ;;
 	*) echo '.*' ;;
 	esac
@@ -166,6 +167,8 @@ exempt() { # FILE TEXT
 	case "$1 $2" in
 	"src/space.c KELP_FLUSH_TABLES:"*)
 		echo "says to ports that tables go with the space; ALL reaches them anyway" ;;
+	"src/directmap.c kelp_flush_now(flush);"*)
+		echo "orders what a test of reach_directmap sees, and no rule of a cache" ;;
 	"src/trans.c "*)
 		echo "nobody runs on tables that are being made" ;;
 	esac
@@ -211,25 +214,28 @@ fi
 build_library || exit 2
 plan > "$work/plan"
 survey || exit 1
-total=$(wc -l < "$work/sites")
+tried=0
 failed=0
 while read -r number kind file line text; do
 	case $what in
 	all) ;;
-	few) [ $((number % stride)) = 0 ] || continue ;;
+	few)
+		[ $((number % stride)) = 0 ] || continue
+		grep -qx "$number" "$work"/reach.* || continue
+		;;
 	*) [ "$number" = "$what" ] || continue ;;
 	esac
-	grep -qx "$number" "$work"/reach.* || echo "# $number is reached by nothing"
+	tried=$((tried + 1))
 	reason=$(exempt "$file" "$text")
 	if [ -n "$reason" ]; then
-		echo "ok $number - $file:$line without '$text' # SKIP $reason"
+		echo "ok $tried - $number $file:$line without '$text' # SKIP $reason"
 	elif by=$(try "$number" "$kind" "$text"); then
-		echo "ok $number - $file:$line without '$text': $by"
+		echo "ok $tried - $number $file:$line without '$text': $by"
 	else
-		echo "not ok $number - $file:$line without '$text': $by"
+		echo "not ok $tried - $number $file:$line without '$text': $by"
 		failed=$((failed + 1))
 	fi
 	[ "$number" = "$what" ] && cat "$work/run.log"
 done < "$work/sites"
-echo "1..$total"
+echo "1..$tried"
 [ "$failed" = 0 ]

@@ -20,8 +20,16 @@
 #define SEQUENCES 1
 #endif
 #endif
+/* Each step is looked at from every CPU of the simulated machine. */
+#ifdef TESTS_ON_MACHINE
+#define SEQUENCES 1
+#define STEPS 300
+#endif
 #ifndef SEQUENCES
 #define SEQUENCES 4
+#endif
+#ifndef STEPS
+#define STEPS 600
 #endif
 
 static struct {
@@ -29,7 +37,7 @@ static struct {
 	unsigned long steps; /* per sequence */
 	unsigned sequences;
 	const char *format;
-} options = {.seed = 1, .steps = 600, .sequences = SEQUENCES};
+} options = {.seed = 1, .steps = STEPS, .sequences = SEQUENCES};
 
 static const char usage[] =
 	"Runs random operations on every format and compares with a model.\n"

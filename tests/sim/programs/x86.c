@@ -423,6 +423,21 @@ static void good_pae_root_reloaded(struct toy *t)
 	toy_read(t, 0, UINT64_C(0xc0000000));
 }
 
+/* The table's pointer went first: what hardware noted in it is given up, and its first entry may
+ * become a link of a list. */
+static void good_dirty_in_an_unlinked_table(struct toy *t)
+{
+	uint64_t slot;
+
+	toy_map(t, TOY_VA, 0, t->frame[0], TOY_WRITE | TOY_CLEAN);
+	toy_run(t, 0, t->root, 0);
+	slot = toy_slot(t, TOY_VA, 0);
+	toy_store(t, 0, TOY_VA);
+	toy_write(t, 0, toy_slot(t, TOY_VA, 1), 0);
+	toy_write(t, 0, slot, UINT64_C(0x5000));
+	toy_flush_page(t, 0, TOY_VA);
+}
+
 /* A PDPTE is gone from memory; INVLPG leaves the register that has it. */
 static void bad_pae_root_entry_removed(struct toy *t)
 {
@@ -527,6 +542,8 @@ const struct toy_program toy_programs_x86[] = {
 	P(SIM_X86_64, SIM_OK, good_dirty_cleared_and_flushed, NULL, "dirty cleared and flushed"),
 	P(SIM_X86_PAE, SIM_ROOT_NOT_RELOADED, bad_pae_root_not_reloaded, NULL,
 	  "a PDPTE of PAE is read from memory at MOV to CR3 only"),
+	P(SIM_X86_64, SIM_OK, good_dirty_in_an_unlinked_table, NULL,
+	  "the table of an entry that hardware made dirty was unlinked before the entry was written"),
 	P(SIM_X86_PAE, SIM_OK, good_pae_root_reloaded, NULL, "CR3 loaded again"),
 	P(SIM_X86_PAE, SIM_ROOT_NOT_RELOADED, bad_pae_root_entry_removed, NULL,
 	  "INVLPG after a PDPTE was removed: the register keeps it"),
