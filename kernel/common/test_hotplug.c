@@ -224,6 +224,47 @@ static void the_kernels_pages_stay(void)
 	restore();
 }
 
+static uint32_t given;
+
+/* Some time after the range has been isolated. */
+static void give_late(void *argument)
+{
+	thread_sleep(4000);
+	__atomic_store_n(&given, 1, __ATOMIC_RELEASE);
+	frames_give(ORDER, range.first);
+	(void)argument;
+}
+
+/* A block that lies half in a range that is leaving, given back meanwhile: each half goes its way. */
+static void blocks_are_cut_at_the_edge(void)
+{
+	struct frame_stats before, after;
+	struct frame_look look;
+	struct thread *thread;
+	kelp_paddr_t block;
+
+	if (!find_range())
+		return;
+	frames_stats(&before);
+	REQUIRE(frames_take(ORDER, FRAME_DIRECT, &block));
+	REQUIRE(block == range.first);
+	given = 0;
+	thread = thread_start("late", give_late, NULL, THREAD_ANY_CPU);
+	REQUIRE(thread);
+	CHECK(hotplug_offline(range.first + HOTPLUG_UNIT, HOTPLUG_UNIT) == KELP_OK);
+	CHECK(__atomic_load_n(&given, __ATOMIC_ACQUIRE));
+	thread_join(thread);
+	CHECK(answers(range.first + HOTPLUG_UNIT - PAGE_SIZE, ONLINE));
+	frames_look(range.first, &look);
+	CHECK(look.use == FRAME_USE_FREE);
+	CHECK(hotplug_online(range.first + HOTPLUG_UNIT, HOTPLUG_UNIT) == KELP_OK);
+	frames_stats(&after);
+	CHECK(after.total == before.total && after.isolated == 0);
+	/* And they are one block again. */
+	CHECK(frames_take(ORDER, FRAME_DIRECT, &block));
+	frames_give(ORDER, block);
+}
+
 /* Pages that nobody uses, but that lie in a CPU's cache. */
 static void caches_are_drained(void)
 {
@@ -437,6 +478,7 @@ const struct test hotplug_tests[] = {
 	{"hotplug: neighbours do not notice (INV-2.2)", neighbours_do_not_notice, 0},
 	{"hotplug: the kernel's pages stay", the_kernels_pages_stay, 0},
 	{"hotplug: caches are drained", caches_are_drained, 0},
+	{"hotplug: blocks are cut at the edge", blocks_are_cut_at_the_edge, 0},
 	{"hotplug: movable pages move", movable_pages_move, 0},
 	{"hotplug: movable memory is for movable pages", movable_memory_is_for_movable_pages, 0},
 	{"hotplug: a hold keeps memory (INV-2.1)", a_hold_keeps_memory, 0},

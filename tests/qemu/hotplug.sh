@@ -15,6 +15,7 @@ elf=$build/holdfast/x86_64/holdfast.elf
 elf32=$build/holdfast/x86_32/holdfast.elf
 qemu=${QEMU:-qemu-system-x86_64}
 qmp=$build/holdfast/qmp
+mkcpio=$build/holdfast/kexec/mkcpio
 seconds=25
 [ -n "${KELP_TEST_SCALE:-}" ] && many=2000 seconds=3600
 rounds=${HOTPLUG_ROUNDS:-${many:-100}}
@@ -25,7 +26,7 @@ keys=$directory/keys
 socket=$directory/qmp
 image=$directory/pmem.img
 limit=30
-for need in "$elf" "$elf32" "$qmp"; do
+for need in "$elf" "$elf32" "$qmp" "$mkcpio"; do
 	[ -e "$need" ] || { echo "Bail out! $need is missing: make test-programs"; exit 2; }
 done
 
@@ -131,7 +132,7 @@ memory="-object memory-backend-ram,id=r0,size=1G
 	-object memory-backend-file,id=p,share=on,mem-path=$image,size=16M
 	-device virtio-pmem-pci,memdev=p,id=p0,memaddr=0x144000000"
 
-echo 1..66
+echo 1..71
 start "$elf" 4 '' "$memory"
 check 'comes up' '' '^Type `help`'
 check 'what is wanted at the start is there at the start' 'plug\r' \
@@ -209,10 +210,17 @@ check 'the host gives the same again' 'plug\r' 'requested 48 MiB, plugged 48 MiB
 ends 'the machine is off'
 
 # Another machine, the same file.
-start "$elf" 1 'plug=kernel' "$memory"
+"$mkcpio" "$directory/archive.cpio" holdfast="$elf" || exit 2
+start "$elf" 1 'plug=kernel' "$memory" -initrd "$directory/archive.cpio"
 check 'another machine comes up' '' '^Type `help`'
 check 'the contents outlived the machine' 'pmem 0 check 4711\r' 'all of it is what was stored$'
 check 'memory for the kernel' 'frame 0x100010\r' 'zone high'
+# A kernel that is started by another one finds blocks plugged whose contents nobody knows.
+check 'another kernel takes over' 'kexec holdfast monitor\r' '^Type `help`'
+check 'it begins with none and follows' 'plug\r' 'requested 64 MiB, plugged 64 MiB, used 64 MiB$'
+check 'by two requests' '' 'units plugged 32, unplugged 0; requests 2, '
+check 'for movable pages, this time' 'frame 0x100010\r' 'zone movable'
+check 'and finds the persistent memory' 'pmem 0 check 4711\r' 'all of it is what was stored$'
 ends 'this one is off too'
 
 # Memory beyond the direct map of the 32-bit kernel: its descriptors are low, kmap reaches it.
