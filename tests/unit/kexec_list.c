@@ -230,6 +230,8 @@ static void judge_list(struct machine *m, kelp_paddr_t list)
 /* Everything is where it belongs, and nothing else has changed. */
 static void assert_arrived(struct machine *m)
 {
+	static unsigned char untouched[PAGE];
+
 	for (unsigned i = 0; i < m->segment_count; i++) {
 		const struct kelp_kexec_segment *segment = &m->segments[i];
 
@@ -239,10 +241,10 @@ static void assert_arrived(struct machine *m)
 									 BASE),
 						    m->expected[e], segment->size);
 	}
+	memset(untouched, 0xee, PAGE);
 	for (unsigned frame = 0; frame < FRAMES; frame++)
 		if (m->state[frame] == FRAME_USED && !is_destination(m, frame))
-			for (unsigned at = 0; at < PAGE; at++)
-				assert_int_equal(m->memory[(size_t)frame * PAGE + at], 0xee);
+			assert_memory_equal(m->memory + (size_t)frame * PAGE, untouched, PAGE);
 }
 
 /* The whole way, with tables on the side as an embedder makes them. */
