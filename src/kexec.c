@@ -652,6 +652,49 @@ enum kelp_status kelp_kexec_check_tables(const struct kelp_kexec *kexec,
 	return check.found ? KELP_ERR_RESTRICTED : KELP_OK;
 }
 
+/* Every page of [first, first + size) is translated to itself; *page: one that is not. */
+static bool reaches(const struct kelp_kexec *kexec, const struct kelp_trans *trans, uint64_t offset,
+		    kelp_paddr_t first, uint64_t size, kelp_paddr_t *page)
+{
+	for (uint64_t at = 0; at < size; at += page_size(kexec)) {
+		kelp_paddr_t pa;
+
+		*page = first + at;
+		if (kelp_space_translate(&trans->space, *page + offset, &pa) != KELP_OK ||
+		    pa != *page)
+			return false;
+	}
+	return true;
+}
+
+enum kelp_status kelp_kexec_check_reach(const struct kelp_kexec *kexec,
+					const struct kelp_trans *trans, uint64_t offset,
+					kelp_paddr_t *page)
+{
+	kelp_paddr_t list = kexec->list;
+	const struct kelp_kexec_step *step = NULL;
+
+	KELP_ASSERT_ALWAYS(&kexec->config, list != 0,
+			   "kelp_kexec_check_reach: there is no list before kelp_kexec_finish");
+	for (;;) {
+		if (!step || step->size == 0) {
+			if (step)
+				list = step->source;
+			if (list == 0)
+				return KELP_OK;
+			if (!reaches(kexec, trans, offset, list, page_size(kexec), page))
+				return KELP_ERR_NOT_MAPPED;
+			step = pointer(kexec, list);
+			continue;
+		}
+		if (!reaches(kexec, trans, offset, step->destination, step->size, page) ||
+		    (step->source != KELP_KEXEC_ZERO &&
+		     !reaches(kexec, trans, offset, step->source, step->size, page)))
+			return KELP_ERR_NOT_MAPPED;
+		step++;
+	}
+}
+
 /* ---- giving up --------------------------------------------------------------------------- */
 
 static void give_words(struct kelp_kexec *kexec)

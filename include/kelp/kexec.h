@@ -8,7 +8,8 @@
  *	kelp_trans_build(&trans, ...);
  *	kelp_kexec_safe_page(&kexec, limit, &page);          safe pages for code and stack
  *	kelp_kexec_finish(&kexec, &list);                    the list of moves
- *	kelp_kexec_check_tables(&kexec, &trans);
+ *	kelp_kexec_check_tables(&kexec, &trans, &page);
+ *	kelp_kexec_check_reach(&kexec, &trans, offset, &page);
  *	... other CPUs and devices stopped, interrupts off ...
  *	kelp_kexec_verify(&kexec);                           last chance to refuse
  *	... the machine's code (arch/x86_64/relocate.S) works the list off and jumps ...
@@ -154,6 +155,15 @@ bool kelp_kexec_is_destination(const struct kelp_kexec *kexec, kelp_paddr_t addr
 enum kelp_status kelp_kexec_check_tables(const struct kelp_kexec *kexec,
 					 const struct kelp_trans *trans,
 					 kelp_paddr_t *page) KELP_WARN_UNUSED;
+
+/*
+ * What the last code touches is there: every page of the list, and every source and destination
+ * that it names, is translated at its physical address + offset (modulo 2^64) to itself. After
+ * finish. Errors: NOT_MAPPED, the first that is not at *page.
+ */
+enum kelp_status kelp_kexec_check_reach(const struct kelp_kexec *kexec,
+					const struct kelp_trans *trans, uint64_t offset,
+					kelp_paddr_t *page) KELP_WARN_UNUSED;
 
 /*
  * Works a list off in C, reaching frames through `pointer`: what the machine's code must do, for

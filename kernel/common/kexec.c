@@ -94,9 +94,10 @@ static const char *load(kelp_paddr_t *list)
 	if (why)
 		return why;
 	status = kelp_kexec_finish(&kexec, list);
-	if (status != KELP_OK) {
+	why = status == KELP_OK ? arch_kexec_check(&kexec) : kelp_status_text(status);
+	if (why) {
 		arch_kexec_cancel(&kexec);
-		return kelp_status_text(status);
+		return why;
 	}
 	moved = time_microseconds() - start;
 	kprintf("kexec: %s in %llu segments, loaded in %llu us; %llu steps will move it, through "

@@ -73,6 +73,8 @@ bool arch_can_kexec(void);
 const char *arch_kexec_plan(struct kexec_plan *plan);
 const char *arch_kexec_prepare(const struct kexec_plan *plan, struct kelp_kexec *kexec,
 			       uint64_t *tables);
+/* When the list is there: everything that the last code touches is in the tables. NULL, or why. */
+const char *arch_kexec_check(const struct kelp_kexec *kexec);
 /* Gives back what prepare took, after it failed or was not used. */
 void arch_kexec_cancel(struct kelp_kexec *kexec);
 /* arch_ticks() as a kernel that starts now would count: without what hibernation made up for. */

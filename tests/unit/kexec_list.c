@@ -706,6 +706,51 @@ static void tables_in_the_way_are_found(void **state)
 	machine_free(m);
 }
 
+/* What the list names and the tables lack is found, be it the list, a source or a destination. */
+static void what_is_out_of_reach_is_found(void **state)
+{
+	const struct kelp_format *format = test_format_named("x86_64-4level");
+	struct machine *m = machine_new(31);
+	struct kelp_kexec_config config = config_of(m);
+	struct kelp_port port;
+	struct kelp_kexec kexec;
+	kelp_paddr_t list, page;
+
+	(void)state;
+	add(m, 1000, 9, 8u * PAGE);
+	m->kexec = &kexec;
+	assert_int_equal(kelp_kexec_init(&kexec, &config, m->segments, 1), KELP_OK);
+	assert_int_equal(kelp_kexec_load(&kexec), KELP_OK);
+	assert_int_equal(kelp_kexec_finish(&kexec, &list), KELP_OK);
+	kelp_kexec_port(&kexec, &port);
+	/* Directory, words, 8 pages of data, the list: frames 0 to 10; 9 of destination. */
+	for (unsigned missing = 0; missing < 1010; missing++) {
+		struct kelp_trans_range ranges[2] = {
+			{{BASE / PAGE}, missing, 0},
+			{{BASE / PAGE + missing + 1u}, FRAMES - missing - 1u, 0}};
+		bool used = (missing >= 2 && missing < 11) || (missing >= 1000 && missing < 1009);
+		struct kelp_trans trans;
+
+		if (missing > 20 && missing < 995)
+			continue;
+		assert_int_equal(kelp_trans_init(&trans, format, &port, 0), KELP_OK);
+		assert_int_equal(kelp_trans_build(&trans, PAGE * 7u, ranges + !missing,
+						  2u - !missing), KELP_OK);
+		assert_int_equal(kelp_kexec_check_reach(&kexec, &trans, PAGE * 7u, &page),
+				 used ? KELP_ERR_NOT_MAPPED : KELP_OK);
+		if (used)
+			assert_int_equal(page, address_of(missing));
+		/* At another offset there is something, and not that. */
+		assert_int_equal(kelp_kexec_check_reach(&kexec, &trans, PAGE * 6u, &page),
+				 KELP_ERR_NOT_MAPPED);
+		kelp_trans_destroy(&trans);
+		m->next = 20;
+	}
+	kelp_kexec_unload(&kexec);
+	assert_int_equal(m->live, 0);
+	machine_free(m);
+}
+
 /* ---- the digest ---------------------------------------------------------------------------- */
 
 static uint64_t digest_of(const void *data, size_t size)
@@ -748,6 +793,7 @@ int main(void)
 		cmocka_unit_test(every_page_can_be_missing),
 		cmocka_unit_test(changed_data_is_refused),
 		cmocka_unit_test(tables_in_the_way_are_found),
+		cmocka_unit_test(what_is_out_of_reach_is_found),
 		cmocka_unit_test(digest_is_xxh64),
 	};
 

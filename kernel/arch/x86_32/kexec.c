@@ -24,6 +24,12 @@ const char *arch_kexec_prepare(const struct kexec_plan *plan, struct kelp_kexec 
 	return "not on this architecture";
 }
 
+const char *arch_kexec_check(const struct kelp_kexec *kexec)
+{
+	(void)kexec;
+	return "not on this architecture";
+}
+
 void arch_kexec_cancel(struct kelp_kexec *kexec)
 {
 	(void)kexec;

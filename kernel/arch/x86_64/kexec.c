@@ -105,6 +105,18 @@ const char *arch_kexec_prepare(const struct kexec_plan *plan, struct kelp_kexec 
 	return why;
 }
 
+const char *arch_kexec_check(const struct kelp_kexec *kexec)
+{
+	kelp_paddr_t page, code, data;
+
+	if (kelp_space_translate(&trans.space, code_page, &code) != KELP_OK || code != code_page ||
+	    kelp_space_translate(&trans.space, data_page, &data) != KELP_OK || data != data_page)
+		return "its own last code is not in the tables";
+	if (kelp_kexec_check_reach(kexec, &trans, 0, &page) != KELP_OK)
+		return "a page of what is to be moved is not in the tables";
+	return NULL;
+}
+
 void arch_kexec_cancel(struct kelp_kexec *kexec)
 {
 	if (has_tables)
