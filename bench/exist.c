@@ -401,6 +401,24 @@ static void scan_1tib(struct bench *b, struct bench_sample *s)
 	free(list);
 }
 
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+/* What 4 GiB of RAM cost with descriptors of 64 bytes; the limit: the descriptors. */
+static void memmap_per_gib(struct bench *b, struct bench_sample *s)
+{
+	const struct kelp_memmap_range boot = {{0}, {4 * BENCH_PAGES - 1}, 0};
+	struct kelp_memmap_cost cost;
+	struct exist e;
+
+	(void)b;
+	exist_begin(&e, sizeof(struct page), false);
+	bench_check(kelp_memmap_add_early(&e.map, &boot, 1), "early memory");
+	kelp_memmap_cost(&e.map, &cost);
+	s->value = (double)cost.per_gib / 1024;
+	s->limit = (double)cost.descriptors / 4 / 1024;
+	exist_end(&e);
+}
+
 const struct bench_case bench_exist_cases[] = {
 	{"pfn_to_page", "ns/call", "flat_array", pfn_to_page},
 	{"page_to_pfn", "ns/call", "load", page_to_pfn},
@@ -411,5 +429,6 @@ const struct bench_case bench_exist_cases[] = {
 	{"offline_subsec_1rd", "ns/cycle", "memset_descriptors", offline_subsection_1},
 	{"offline_subsec_2rd", "ns/cycle", "memset_descriptors", offline_subsection_2},
 	{"scan_1tib", "ns/subsec", "list", scan_1tib},
+	{"memmap_per_gib", "KiB/GiB", "descriptors", memmap_per_gib},
 };
 const size_t bench_exist_count = sizeof(bench_exist_cases) / sizeof(bench_exist_cases[0]);
