@@ -6,7 +6,6 @@
  */
 #include <test.h>
 
-#include <drivers/devices.h>
 #include <drivers/pmem.h>
 #include <drivers/virtio_mem.h>
 
@@ -17,6 +16,8 @@
 #include <print.h>
 #include <reach.h>
 #include <thread.h>
+
+#include "virtio_call.h"
 
 #define UNITS 2u
 #define SIZE  (UNITS * HOTPLUG_UNIT)
@@ -417,6 +418,80 @@ static void a_holder_is_waited_for(void)
 	CHECK(hotplug_online(range.first, SIZE) == KELP_OK);
 }
 
+/* ---- requests ---------------------------------------------------------------------------- */
+
+/* Registers in plain memory (V4.1.4.3), and a thread that plays the device. */
+static struct {
+	struct virtio_device device;
+	struct virtio_call call;
+	struct pci_device pci;
+	uint8_t common[0x38];
+	uint8_t notify[4];
+	uint32_t written, id; /* what it says about its answer */
+} fake __attribute__((aligned(8)));
+
+static void play_device(void *argument)
+{
+	struct virtio_queue *queue = &fake.call.queue;
+	uint8_t *page = direct_pointer(fake.call.page);
+
+	(void)argument;
+	while (!__atomic_load_n(&queue->available->index, __ATOMIC_ACQUIRE))
+		thread_yield();
+	/* One byte more than it was asked, in each of the bytes that it writes. */
+	for (uint32_t i = 0; i < min_u64(fake.written, 8); i++)
+		page[VIRTIO_CALL_BYTES + i] = (uint8_t)(page[i] + 1u);
+	queue->used->ring[0] = (struct virtq_used_element){fake.id, fake.written};
+	__atomic_store_n(&queue->used->index, 1, __ATOMIC_RELEASE);
+}
+
+/* A request of 8 bytes, an answer of 8, of which 2 must come. True: it was answered. */
+static bool ask_fake(uint32_t id, uint32_t written, uint64_t *answer)
+{
+	const uint64_t request = UINT64_C(0x0807060504030201);
+	const uint16_t size = 2;
+	struct thread *thread;
+	bool answered;
+
+	memset(&fake, 0, sizeof(fake));
+	fake.device.name = "a device made of memory (for this test)";
+	fake.device.pci = &fake.pci;
+	fake.device.common = fake.common;
+	fake.device.notify = fake.notify;
+	fake.device.notify_size = sizeof(fake.notify);
+	fake.device.running = true;
+	fake.call.lock.name = "fake";
+	fake.common[0x12] = 1; /* queues */
+	memcpy(&fake.common[0x18], &size, 2);
+	fake.id = id;
+	fake.written = written;
+	if (!virtio_call_open(&fake.call, &fake.device))
+		return false;
+	thread = thread_start("device", play_device, NULL, THREAD_ANY_CPU);
+	answered = thread && virtio_call(&fake.call, &request, sizeof(request), answer,
+					 sizeof(*answer), 2, 10);
+	if (thread)
+		thread_join(thread);
+	CHECK(fake.device.running == answered);
+	frames_give(fake.call.queue.order, fake.call.queue.memory);
+	frames_give(0, fake.call.page);
+	return answered;
+}
+
+static void devices_that_lie_are_failed(void)
+{
+	uint64_t answer = 0;
+
+	CHECK(ask_fake(0, 8, &answer) && answer == UINT64_C(0x0908070605040302));
+	/* What a device leaves out reads as zero, but not all may be left out. */
+	CHECK(ask_fake(0, 2, &answer) && answer == 0x0302);
+	CHECK(!ask_fake(0, 1, &answer));
+	CHECK(!ask_fake(0, 0, &answer));
+	/* An answer to what it was not asked. */
+	CHECK(!ask_fake(1, 8, &answer));
+	CHECK(!ask_fake(77, 8, &answer));
+}
+
 /* ---- devices ----------------------------------------------------------------------------- */
 
 static void devices_keep_their_memory(void)
@@ -483,6 +558,7 @@ const struct test hotplug_tests[] = {
 	{"hotplug: movable memory is for movable pages", movable_memory_is_for_movable_pages, 0},
 	{"hotplug: a hold keeps memory (INV-2.1)", a_hold_keeps_memory, 0},
 	{"hotplug: a holder is waited for (INV-2.1)", a_holder_is_waited_for, 0},
+	{"hotplug: devices that lie are failed", devices_that_lie_are_failed, 0},
 	{"hotplug: virtio-mem keeps its memory over a stop", devices_keep_their_memory, 0},
 	{"hotplug: persistent memory", persistent_memory, 0},
 };
