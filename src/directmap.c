@@ -212,6 +212,14 @@ static enum kelp_visit uniform_visit(void *context, const struct kelp_mapping *m
 	return u->broken ? KELP_VISIT_STOP : KELP_VISIT_CONTINUE;
 }
 
+/* What lies beyond the window is somebody else's, under somebody else's lock. */
+static bool is_in_window(const struct kelp_directmap *map, kelp_vaddr_t va, uint64_t size)
+{
+	kelp_vaddr_t offset = va - map->offset - map->first;
+
+	return offset < map->size && size <= map->size - offset;
+}
+
 /*
  * Could [va, va + 2^shift) be one leaf or group made of valid leaves of `level`? Absent frames
  * are left in small leaves: giving one of them back then needs no memory.
@@ -222,7 +230,8 @@ static bool is_uniform(const struct kelp_directmap *map, kelp_vaddr_t va, unsign
 	uint64_t size = UINT64_C(1) << shift;
 	struct uniform u = {.level = level};
 
-	if (kelp_space_walk(map->space, va, size,
+	if (!is_in_window(map, va, size) ||
+	    kelp_space_walk(map->space, va, size,
 			    KELP_WALK_RUNS | KELP_WALK_TABLES | KELP_WALK_HOLES, uniform_visit,
 			    &u) != KELP_OK)
 		return false;
@@ -273,6 +282,20 @@ static bool ends_at(kelp_vaddr_t last, unsigned shift)
 	return ((last + 1u) & ((UINT64_C(1) << shift) - 1u)) == 0;
 }
 
+/* Groups of pages in the table at `va`, in what the window has of it. */
+static void regroup_table(struct kelp_directmap *map, struct kelp_flush *flush, kelp_vaddr_t va,
+			  unsigned shift)
+{
+	kelp_vaddr_t window = map->first + map->offset;
+	kelp_vaddr_t last = va + ((UINT64_C(1) << map->space->format->shift[1]) - 1u);
+
+	if (va < window)
+		va = window;
+	if (last > window + (map->size - 1u))
+		last = window + (map->size - 1u);
+	merge(map, flush, va, last - va + 1u, shift);
+}
+
 /*
  * Groups of pages in a table that stays. All of the table's are marked at once, but only if one
  * that was touched can be: else the flush before would be for nothing.
@@ -288,7 +311,7 @@ static void regroup(struct kelp_directmap *map, struct kelp_flush *flush, kelp_v
 
 		if (kelp_space_query(map->space, at, &found) == KELP_OK && found.shift < shift &&
 		    is_uniform(map, at, shift, 0)) {
-			merge(map, flush, align(va, table), UINT64_C(1) << table, shift);
+			regroup_table(map, flush, align(va, table), shift);
 			return;
 		}
 		if (last - at < UINT64_C(1) << shift)

@@ -87,6 +87,27 @@ static enum kelp_status check(const struct kelp_kmap_config *config)
 	return KELP_OK;
 }
 
+static bool overlap(kelp_vaddr_t a, uint64_t a_size, kelp_vaddr_t b, uint64_t b_size)
+{
+	return b - a < a_size || a - b < b_size;
+}
+
+/* Two owners of one slot would not notice each other: each finds it none. */
+static enum kelp_status check_ranges(const struct kelp_kmap *kmap,
+				     const struct kelp_directmap *direct)
+{
+	kelp_vaddr_t window = direct ? direct->first + direct->offset : 0;
+	uint64_t size = direct ? direct->size : 0;
+
+	if (kmap->pages && overlap(kmap->local_base, kmap->local_size, kmap->global_base,
+				   kmap->global_size))
+		return KELP_ERR_ARGUMENT;
+	if (size && (overlap(kmap->local_base, kmap->local_size, window, size) ||
+		     (kmap->pages && overlap(kmap->global_base, kmap->global_size, window, size))))
+		return KELP_ERR_EXISTS;
+	return KELP_OK;
+}
+
 static enum kelp_status populate(struct kelp_kmap *kmap)
 {
 	struct kelp_flush flush = {0};
@@ -133,11 +154,15 @@ enum kelp_status kelp_kmap_init(struct kelp_kmap *kmap, const struct kelp_kmap_c
 		kmap->last = config->pages - 1u;
 	}
 	if (direct && !(config->flags & KELP_KMAP_FORCE)) {
+		kmap->direct_first_frame = direct->first >> page_shift;
+		kmap->direct_frames = direct->size >> page_shift;
 		kmap->direct_first = direct->first;
 		kmap->direct_size = direct->size;
 		kmap->direct_offset = direct->offset;
 	}
-	status = populate(kmap);
+	status = check_ranges(kmap, direct);
+	if (status == KELP_OK)
+		status = populate(kmap);
 	if (status != KELP_OK)
 		return status;
 	status = find_slots(kmap);

@@ -222,7 +222,7 @@ static inline kelp_vaddr_t kelp_directmap_address(const struct kelp_directmap *m
 /* Does the window have a place for the frame (an address)? */
 static inline bool kelp_directmap_has_frame(const struct kelp_directmap *map, kelp_pfn_t pfn)
 {
-	return (pfn.number << map->page_shift) - map->first < map->size;
+	return pfn.number - (map->first >> map->page_shift) < map->size >> map->page_shift;
 }
 
 static inline bool kelp_directmap_has_address(const struct kelp_directmap *map, kelp_vaddr_t va)

@@ -98,7 +98,9 @@ struct kelp_kmap_config {
 
 /* The caller provides the memory; the members are private. */
 struct kelp_kmap {
-	/* What a compare is made with; size 0: nothing is in the direct map. */
+	/* What a compare is made with; sizes of 0: nothing is in the direct map. */
+	uint64_t direct_first_frame;
+	uint64_t direct_frames;
 	kelp_paddr_t direct_first;
 	uint64_t direct_size;
 	uint64_t direct_offset;
@@ -122,9 +124,10 @@ struct kelp_kmap {
 
 /*
  * Makes the tables of both ranges and finds the entries. Nothing later allocates.
- * Errors: ARGUMENT (no CPUs, `pages` not a power of two, hooks missing, unknown flag), ADDRESS,
- * ALIGNMENT, EXISTS (something is mapped there), UNSUPPORTED, RESTRICTED (the attributes),
- * NO_MEMORY. After an error nothing is left behind.
+ * Errors: ARGUMENT (no CPUs, `pages` not a power of two, hooks missing, unknown flag, the two
+ * ranges overlap), ADDRESS, ALIGNMENT, EXISTS (something is mapped there, or it is in the direct
+ * map's window), UNSUPPORTED, RESTRICTED (the attributes), NO_MEMORY. After an error nothing is
+ * left behind.
  */
 enum kelp_status kelp_kmap_init(struct kelp_kmap *kmap,
 				const struct kelp_kmap_config *config) KELP_WARN_UNUSED;
@@ -145,10 +148,9 @@ void kelp_kunmap_local_mapped(struct kelp_kmap *kmap, struct kelp_kmap_context *
 static inline bool kelp_kmap_is_direct(const struct kelp_kmap *kmap, kelp_pfn_t pfn,
 				       kelp_vaddr_t *va)
 {
-	kelp_paddr_t pa = pfn.number << kmap->page_shift;
-
-	*va = pa + kmap->direct_offset;
-	return __builtin_expect(pa - kmap->direct_first < kmap->direct_size, 1);
+	*va = (pfn.number << kmap->page_shift) + kmap->direct_offset;
+	/* Of numbers: an address that does not fit would be another frame's. */
+	return __builtin_expect(pfn.number - kmap->direct_first_frame < kmap->direct_frames, 1);
 }
 
 /*
@@ -219,7 +221,8 @@ static inline bool kelp_is_kmap_address(const struct kelp_kmap *kmap, kelp_vaddr
 
 /*
  * The frame of an address that a map gave, direct or not. Lock-free. Errors: NOT_MAPPED (in the
- * ranges, and nothing is mapped there now), ADDRESS (neither in the ranges nor in the direct map).
+ * ranges, and nothing is mapped there now), ADDRESS (neither in the ranges nor in the direct map;
+ * with KELP_KMAP_FORCE no map is in the direct map).
  */
 enum kelp_status kelp_kmap_to_frame(const struct kelp_kmap *kmap, kelp_vaddr_t va,
 				    kelp_pfn_t *pfn) KELP_WARN_UNUSED;

@@ -8,6 +8,9 @@
 #include <thread.h>
 #include <vm.h>
 
+_Static_assert(FIXMAP_BASE + FIXMAP_PAGES * PAGE_SIZE <= IMAGE_BASE,
+	       "the banks of that many CPUs end before the image");
+
 struct kelp_fixmap kernel_fixmap;
 static struct kelp_fixmap early_fixmap;
 

@@ -270,6 +270,14 @@ void frames_zero(kelp_paddr_t address, uint64_t size)
 
 static struct kelp_copywin_cpu copywin_cpus[COPYWIN_CPUS];
 
+/* Each range finds its slots empty, so none would notice another in the same place. */
+_Static_assert(KMAP_LOCAL_BASE + CPUS_MAX * KELP_KMAP_LOCAL_PAGES(LOCAL_FLAGS) * PAGE_SIZE <=
+		       KMAP_GLOBAL_BASE, "the slots of that many CPUs end before the next range");
+_Static_assert(KMAP_GLOBAL_BASE + KMAP_GLOBAL_PAGES * PAGE_SIZE <= COPYWIN_BASE,
+	       "global maps end before the next range");
+_Static_assert(COPYWIN_BASE + KELP_COPYWIN_PAGES(COPYWIN_CPUS) * PAGE_SIZE <= FIXMAP_BASE,
+	       "the windows of that many CPUs end before the next range");
+
 static void init_copywin(void)
 {
 	const struct kelp_copywin_config config = {

@@ -232,8 +232,11 @@ static void filled_and_checked(void)
 	all.frames = take_all(FRAME_DIRECT, FRAME_ANYWHERE);
 	if (kernel_kmap.flags & KELP_KMAP_FORCE) {
 		/* The threads' stacks come from what is left. */
-		if (!frames_take(10, FRAME_ANYWHERE, &block))
+		if (!frames_take(10, FRAME_ANYWHERE, &block)) {
+			give_blocks();
+			test_skip("there is no room for the threads' stacks");
 			return;
+		}
 		all.frames += take_all(0, FRAME_ANYWHERE);
 		frames_give(10, block);
 	}

@@ -222,13 +222,16 @@ void *vm_map_physical(kelp_paddr_t pa, uint64_t size, kelp_attr_t attributes)
 	return (void *)(uintptr_t)(va + offset);
 }
 
-/* Unmaps in pieces whose frames fit a small array, and gives those back after the flush. */
+/*
+ * Unmaps in pieces whose frames fit a small array, and gives those back after the flush. What has
+ * none goes in one: there may be large leaves in it, which pieces would split.
+ */
 #define PIECE_PAGES 32u
 
 static void unmap_pages(kelp_vaddr_t va, uint64_t size, bool free_frames)
 {
 	while (size) {
-		uint64_t piece = min_u64(size, PIECE_PAGES * PAGE_SIZE);
+		uint64_t piece = free_frames ? min_u64(size, PIECE_PAGES * PAGE_SIZE) : size;
 		kelp_paddr_t frame[PIECE_PAGES];
 		unsigned count = 0;
 		struct kelp_flush flush;
@@ -240,7 +243,7 @@ static void unmap_pages(kelp_vaddr_t va, uint64_t size, bool free_frames)
 		kelp_flush_begin(&flush, &kernel_space);
 		status = kelp_space_unmap(&flush, va, piece, 0);
 		vm_commit(&flush);
-		/* Single pages and whole pieces: nothing to split, so nothing to run out of. */
+		/* Single pages, or all of a mapping: nothing to split, so nothing to run out of. */
 		if (status != KELP_OK)
 			panic("unmapping in the window: %s", kelp_status_text(status));
 		while (count)

@@ -428,6 +428,48 @@ static void a_quiet_moment_gives_no_table_back(struct bare *bare)
 	end(&f);
 }
 
+/* PSE-36: beyond 4 GiB large leaves reach a frame, and small ones do not. */
+static bool has_frames_for_large_leaves_only(const struct kelp_format *format)
+{
+	uint64_t entry;
+
+	return leaf_at(format, 1) &&
+	       format->ops->leaf(format, 1, UINT64_C(1) << 32, data_of(format), false, &entry) ==
+		       KELP_OK &&
+	       format->ops->leaf(format, 0, UINT64_C(1) << 32, data_of(format), false, &entry) !=
+		       KELP_OK;
+}
+
+static void what_small_leaves_do_not_reach_stays_whole(struct bare *bare)
+{
+	kelp_attr_t attributes;
+	struct fixture f;
+
+	configure(&f, bare);
+	f.config.first.number = (UINT64_C(1) << 32) / f.page;
+	f.config.base = some_va(bare->format, 0) & ~((f.table * f.page) - 1u);
+	f.config.frames = 2u * f.table;
+	f.ranges[0].first.number = f.config.first.number;
+	f.ranges[0].last.number = f.config.first.number + 2u * f.table - 1u;
+	assert_status(kelp_directmap_init(&f.map, &f.config, f.ranges, 1), KELP_OK);
+	reach_save(&f.reach);
+	assert_status(kelp_directmap_set_invalid(&f.map, pfn(f.config.first.number + 5u), 1),
+		      KELP_ERR_UNSUPPORTED);
+	assert_status(kelp_directmap_protect(&f.map, pfn(f.config.first.number + 5u), f.table, 0,
+					     KELP_ATTR_WRITE), KELP_ERR_UNSUPPORTED);
+	assert_status(kelp_directmap_remove(&f.map, pfn(f.config.first.number + 5u), 1),
+		      KELP_ERR_UNSUPPORTED);
+	assert_int_equal(look(&f).counts.refused, 3);
+	assert_true(reach_is_as_saved(&f.reach));
+	/* A whole leaf goes and comes back. */
+	assert_status(kelp_directmap_set_invalid(&f.map, f.config.first, f.table), KELP_OK);
+	assert_false(reaches(&f, f.config.first.number, &attributes));
+	assert_status(kelp_directmap_set_default(&f.map, f.config.first, f.table), KELP_OK);
+	reach_settled(&f.reach);
+	assert_true(reach_is_as_saved(&f.reach));
+	end(&f);
+}
+
 static bool has_another_type(const struct kelp_format *format)
 {
 	uint64_t entry;
@@ -497,6 +539,42 @@ static void coalescing_can_wait_or_be_off(struct bare *bare)
 	assert_false(kelp_directmap_coalesce_some(&f.map, 100));
 	assert_int_equal(reach_is_as_saved(&f.reach),
 			 !leaf_at(bare->format, 1) && !has_groups(bare->format));
+	end(&f);
+}
+
+/*
+ * The window begins in the middle of a table, and what stands in front of it would make one leaf
+ * with it: it is somebody else's, and stays as it is.
+ */
+static void what_lies_beyond_the_window_stays(struct bare *bare)
+{
+	const struct kelp_format *format = bare->format;
+	struct kelp_flush flush = {0};
+	uint64_t half, before;
+	struct fixture f;
+
+	configure(&f, bare);
+	half = f.table / 2u;
+	/* The last of the hot tables that is full, from its middle on. */
+	before = f.hot + f.table;
+	f.config.base += (before + half - f.config.first.number) * f.page;
+	f.config.first.number = before + half;
+	f.config.frames = f.table + half;
+	f.ranges[0].first.number = before + half;
+	f.ranges[0].last.number = before + 2u * f.table - 1u;
+	kelp_flush_begin(&flush, &f.reach.space);
+	assert_status(kelp_space_map(&flush, f.config.base - half * f.page, before * f.page,
+				     half * f.page, data_of(format),
+				     KELP_LEAF_SHIFT(format->page_shift)), KELP_OK);
+	kelp_flush_commit(&flush);
+	assert_status(kelp_directmap_init(&f.map, &f.config, f.ranges, 1), KELP_OK);
+	reach_settled(&f.reach);
+	reach_save(&f.reach);
+	assert_status(kelp_directmap_set_invalid(&f.map, pfn(before + half), 1), KELP_OK);
+	assert_status(kelp_directmap_set_default(&f.map, pfn(before + half), 1), KELP_OK);
+	reach_settled(&f.reach);
+	assert_true(reach_is_as_saved(&f.reach));
+	assert_int_equal(look(&f).counts.restorations, 0);
 	end(&f);
 }
 
@@ -696,9 +774,12 @@ int main(void)
 		 demands_breaks},
 		{"a quiet moment gives no table back", a_quiet_moment_gives_no_table_back,
 		 demands_breaks},
+		{"INV-3.1 what small leaves do not reach stays whole",
+		 what_small_leaves_do_not_reach_stays_whole, has_frames_for_large_leaves_only},
 		{"a type changes after the split is flushed",
 		 a_type_changes_after_the_split_is_flushed, has_another_type},
 		{"INV-3.2 coalescing can wait or be off", coalescing_can_wait_or_be_off, NULL},
+		{"INV-3.2 what lies beyond the window stays", what_lies_beyond_the_window_stays, NULL},
 		{"INV-3.2 memory comes and goes", memory_comes_and_goes, NULL},
 		{"INV-3.3 free frames are absent", free_frames_are_absent, NULL},
 		{"INV-3.1 INV-3.2 random changes agree with an array",

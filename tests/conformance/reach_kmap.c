@@ -230,6 +230,12 @@ static void local_maps_are_a_stack(struct bare *bare)
 				      (kelp_pfn_t){UINT64_C(1) << (bare->format->pa_bits -
 								   bare->format->page_shift)},
 				      &va[0]), KELP_ERR_ADDRESS);
+	/* One whose address would be that of a frame in the direct map, did it fit. */
+	assert_status(kelp_kmap_local(&f.kmap, &context, 1,
+				      (kelp_pfn_t){(UINT64_C(1) << (64u - bare->format->page_shift)) +
+						   3u}, &va[0]), KELP_ERR_ADDRESS);
+	assert_false(kelp_directmap_has_frame(
+		&f.map, (kelp_pfn_t){(UINT64_C(1) << (64u - bare->format->page_shift)) + 3u}));
 	assert_int_equal(context.depth, 0);
 	end(&f);
 }
@@ -514,6 +520,20 @@ static void init_is_all_or_nothing(struct bare *bare)
 	f.config.global_base = f.map.offset + f.map.first - f.page;
 	assert_status(kelp_kmap_init(&f.kmap, &f.config), KELP_ERR_EXISTS);
 	assert_true(reach_is_as_saved(&f.reach));
+	/* In the window, where no frame is: behind the direct map's last. */
+	f.map.size += 64u * f.page;
+	f.config.global_base = f.map.offset + f.map.first + (f.low + 1u) * f.page;
+	assert_status(kelp_kmap_init(&f.kmap, &f.config), KELP_ERR_EXISTS);
+	f.map.size -= 64u * f.page;
+	/* Each other: by one page, at either end. */
+	f.config.global_base = f.config.local_base - (GLOBAL_PAGES - 1u) * f.page;
+	assert_status(kelp_kmap_init(&f.kmap, &f.config), KELP_ERR_ARGUMENT);
+	f.config.global_base = f.config.local_base + (600u * 33u - 1u) * f.page;
+	assert_status(kelp_kmap_init(&f.kmap, &f.config), KELP_ERR_ARGUMENT);
+	assert_true(reach_is_as_saved(&f.reach));
+	f.config.global_base += f.page;
+	assert_status(kelp_kmap_init(&f.kmap, &f.config), KELP_OK);
+	kelp_kmap_destroy(&f.kmap);
 	f.config.global_base = f.config.local_base - 64u * f.page;
 	f.config.pages = 12;
 	assert_status(kelp_kmap_init(&f.kmap, &f.config), KELP_ERR_ARGUMENT);
