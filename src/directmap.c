@@ -123,9 +123,26 @@ static enum kelp_status change_entries(struct kelp_directmap *map, struct kelp_f
 }
 
 /*
+ * Cuts the leaves at the two ends by a protect of nothing, and flushes what that gathered. After an
+ * error nothing has changed; after KELP_OK the change itself needs no table and cannot fail.
+ */
+static enum kelp_status cut_ends(struct kelp_directmap *map, struct kelp_flush *flush,
+				 const struct kelp_change *change)
+{
+	struct kelp_change cut = *change;
+	enum kelp_status status;
+
+	cut.set = cut.clear = 0;
+	status = change_entries(map, flush, &cut);
+	if (status == KELP_OK)
+		kelp_flush_now(flush);
+	return status;
+}
+
+/*
  * A change of attributes. A leaf's size and its memory type never change in one step: a CPU that
- * holds both sizes must find the same in them. So a protect of nothing cuts the leaves at the two
- * ends first, and what it gathered is flushed before anything else changes.
+ * holds both sizes must find the same in them. So the leaves at the two ends are cut first; where
+ * the change breaks the leaves, no CPU holds any, and it is one change, done or not (INV-3.1).
  */
 static enum kelp_status protect_extent(struct kelp_directmap *map, struct kelp_flush *flush,
 				       const struct extent *extent, kelp_attr_t set,
@@ -141,21 +158,18 @@ static enum kelp_status protect_extent(struct kelp_directmap *map, struct kelp_f
 
 	if ((set | clear) & (KELP_ATTR_TYPE_MASK | KELP_ATTR_SHARED)) {
 		struct kelp_change probe = change;
-		struct kelp_change cut = change;
-		enum kelp_status status;
+		enum kelp_status status = kelp_space_prepare(flush, &probe);
 
-		probe.flags = map->quiesce ? KELP_ALLOW_BREAK : 0;
-		status = kelp_space_prepare(flush, &probe);
-		if (status == KELP_ERR_BBM || status == KELP_ERR_UNSUPPORTED)
+		if (status == KELP_OK) {
+			kelp_space_cancel(&probe);
+			status = cut_ends(map, flush, &change);
+		} else if (status == KELP_ERR_BBM) {
+			status = KELP_OK;
+		} else if (status == KELP_ERR_UNSUPPORTED) {
 			return refuse(map);
+		}
 		if (status != KELP_OK)
 			return status;
-		kelp_space_cancel(&probe);
-		cut.set = cut.clear = 0;
-		status = change_entries(map, flush, &cut);
-		if (status != KELP_OK)
-			return status;
-		kelp_flush_now(flush);
 		map->types_changed = true;
 	}
 	return change_entries(map, flush, &change);
