@@ -47,11 +47,13 @@ enum kelp_status snapshot_sizes(const struct kelp_snapshot_config *config, uint3
 	    sizes->io_size % KELP_IMAGE_BLOCK != 0 || sizes->workers > 4096 ||
 	    (config->codec && config->codec->workspace > KELP_IMAGE_CHUNK_BYTES_MAX))
 		return KELP_ERR_ARGUMENT;
-	sizes->worker = sealed_size(sizes, shift) +
+	sizes->worker = SNAPSHOT_AHEAD * sealed_size(sizes, shift) +
 			round_up((size_t)sizes->chunk_frames << shift) + round_up(sizes->page) +
 			lists_size(sizes) +
 			(config->codec ? round_up(config->codec->workspace) : 0);
-	sizes->total = KELP_SNAPSHOT_SLOTS * sizes->io_size + sizes->workers * sizes->worker;
+	sizes->total = KELP_SNAPSHOT_SLOTS * sizes->io_size + sizes->workers * sizes->worker +
+		       round_up(sizes->workers * SNAPSHOT_AHEAD *
+				sizeof(struct snapshot_finished));
 	return KELP_OK;
 }
 
@@ -85,8 +87,9 @@ void snapshot_worker(const struct kelp_snapshot_config *config,
 	uint8_t *at = (uint8_t *)config->buffer + KELP_SNAPSHOT_SLOTS * sizes->io_size +
 		      number * sizes->worker;
 
-	worker->sealed = at;
-	at += sealed_size(sizes, shift);
+	worker->records = worker->sealed = at;
+	worker->stride = sealed_size(sizes, shift);
+	at += SNAPSHOT_AHEAD * worker->stride;
 	worker->pages = at;
 	at += round_up((size_t)sizes->chunk_frames << shift);
 	worker->page = at;
@@ -97,6 +100,14 @@ void snapshot_worker(const struct kelp_snapshot_config *config,
 		(struct snapshot_segment *)(void *)(worker->run + sizes->chunk_frames);
 	worker->source = (const void **)(void *)(worker->segment + sizes->chunk_frames);
 	worker->workspace = at + lists_size(sizes);
+}
+
+struct snapshot_finished *snapshot_finished(const struct kelp_snapshot_config *config,
+					    const struct snapshot_sizes *sizes)
+{
+	uint8_t *workers = (uint8_t *)config->buffer + KELP_SNAPSHOT_SLOTS * sizes->io_size;
+
+	return (struct snapshot_finished *)(void *)(workers + sizes->workers * sizes->worker);
 }
 
 void snapshot_scrub(void *memory, size_t size)

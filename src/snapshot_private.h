@@ -33,9 +33,28 @@ struct snapshot_segment {
 	uint32_t hot;
 };
 
+/*
+ * Records that a writing worker may have finished before their turn has come: one that was
+ * interrupted, or whose CPU a hypervisor took away, does not stop the others at once.
+ */
+#define SNAPSHOT_AHEAD 3u
+
+/* A finished record that waits for its turn. */
+struct snapshot_finished {
+	uint32_t ready;
+	uint32_t frames;
+	uint32_t zero_frames;
+	uint32_t uniform_frames;
+	uint32_t data_frames;
+	uint32_t size; /* head and all */
+	const uint8_t *sealed;
+};
+
 /* One worker's part of config.buffer. */
 struct snapshot_worker {
-	uint8_t *sealed;       /* a record: head, runs, pages as they go to the disk */
+	uint8_t *records;      /* SNAPSHOT_AHEAD buffers, `stride` bytes apart */
+	size_t stride;
+	uint8_t *sealed;       /* one of them: head, runs, pages as they go to the disk */
 	uint8_t *pages;        /* a chunk's pages */
 	uint8_t *page;         /* one */
 	uint8_t *workspace;    /* the codec's */
@@ -54,6 +73,9 @@ enum kelp_status snapshot_check(const struct kelp_snapshot_config *config, uint3
 void snapshot_worker(const struct kelp_snapshot_config *config,
 		     const struct snapshot_sizes *sizes, unsigned number,
 		     struct snapshot_worker *worker);
+/* Of all workers: SNAPSHOT_AHEAD entries each. */
+struct snapshot_finished *snapshot_finished(const struct kelp_snapshot_config *config,
+					    const struct snapshot_sizes *sizes);
 /* Zeroes what held keys or memory, so that the compiler does not leave it out. */
 void snapshot_scrub(void *memory, size_t size);
 bool snapshot_random(const struct kelp_snapshot_config *config, void *buffer, size_t size);

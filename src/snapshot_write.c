@@ -274,6 +274,9 @@ enum kelp_status kelp_snapshot_begin(struct kelp_snapshot_writer *writer,
 		return status;
 	}
 	snapshot_stream_begin(&writer->stream, config, &sizes, KELP_IMAGE_RECORDS, 0);
+	writer->finished = snapshot_finished(config, &sizes);
+	writer->finished_count = sizes.workers * SNAPSHOT_AHEAD;
+	memset(writer->finished, 0, writer->finished_count * sizeof(struct snapshot_finished));
 	writer->phase = WRITER_BEGUN;
 	return KELP_OK;
 }
@@ -289,9 +292,12 @@ struct piece {
 	uint32_t frames;
 	uint32_t data_frames;
 	uint32_t runs;
-	uint64_t zero_frames;
-	uint64_t uniform_frames;
-	size_t size; /* of the record, head and all */
+	uint32_t zero_frames;
+	uint32_t uniform_frames;
+	uint32_t size; /* of the record, head and all */
+	/* Which records are in the worker's buffers, or were. */
+	uint32_t held[SNAPSHOT_AHEAD];
+	bool used[SNAPSHOT_AHEAD];
 };
 
 /* The next chunk_frames frames that are saved. False: there are no more. */
@@ -466,27 +472,34 @@ static void make_record(struct kelp_snapshot_writer *writer, struct piece *piece
 		}
 	}
 	record.size = (uint32_t)(piece->runs * KELP_IMAGE_RUN + packed);
-	piece->size = KELP_IMAGE_RECORD_HEAD + record.size;
+	piece->size = (uint32_t)KELP_IMAGE_RECORD_HEAD + record.size;
 	snapshot_seal_record(&writer->config, &writer->header, &writer->secret, &record,
 			     piece->worker.sealed);
 }
 
-/* One after another, in the order of their indices. */
-static enum kelp_status append(struct kelp_snapshot_writer *writer, const struct piece *piece)
+/* ---- their order --------------------------------------------------------------------------- */
+
+static struct snapshot_finished *finished(struct kelp_snapshot_writer *writer, uint32_t index)
+{
+	/* As many buffers as there are entries hold the records from the turn on: all differ. */
+	return (struct snapshot_finished *)writer->finished + index % writer->finished_count;
+}
+
+static enum kelp_status append(struct kelp_snapshot_writer *writer,
+			       const struct snapshot_finished *record)
 {
 	const struct kelp_snapshot_config *config = &writer->config;
 	struct kelp_snapshot_progress progress;
 	enum kelp_status status;
 
-	status = snapshot_stream_put(&writer->stream, config->disk, piece->worker.sealed,
-				     piece->size);
+	status = snapshot_stream_put(&writer->stream, config->disk, record->sealed, record->size);
 	if (status != KELP_OK)
 		return status;
-	writer->totals.frames += piece->frames;
-	writer->totals.zero_frames += piece->zero_frames;
-	writer->totals.uniform_frames += piece->uniform_frames;
-	writer->totals.data_frames += piece->data_frames;
-	writer->totals.sealed_bytes += piece->size;
+	writer->totals.frames += record->frames;
+	writer->totals.zero_frames += record->zero_frames;
+	writer->totals.uniform_frames += record->uniform_frames;
+	writer->totals.data_frames += record->data_frames;
+	writer->totals.sealed_bytes += record->size;
 	progress.frames = writer->totals.frames;
 	progress.frames_total = writer->header.frames;
 	progress.bytes = KELP_IMAGE_RECORDS + writer->totals.sealed_bytes;
@@ -495,11 +508,82 @@ static enum kelp_status append(struct kelp_snapshot_writer *writer, const struct
 	return KELP_OK;
 }
 
-static bool wait_for_turn(struct kelp_snapshot_writer *writer, uint32_t index)
+static uint32_t turn_of(const struct kelp_snapshot_writer *writer)
 {
-	while (__atomic_load_n(&writer->turn, __ATOMIC_ACQUIRE) != index) {
+	return __atomic_load_n(&writer->turn, __ATOMIC_SEQ_CST);
+}
+
+static bool is_ready(struct kelp_snapshot_writer *writer, uint32_t index)
+{
+	return __atomic_load_n(&finished(writer, index)->ready, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * Appends what is finished and whose turn has come, whoever made it. One worker at a time; when
+ * another is at it, that one looks again after it has let go.
+ */
+static void append_finished(struct kelp_snapshot_writer *writer)
+{
+	while (is_ready(writer, turn_of(writer)) &&
+	       snapshot_status(&writer->status) == KELP_OK) {
+		uint32_t turn;
+
+		if (__atomic_exchange_n(&writer->output, 1, __ATOMIC_SEQ_CST) != 0)
+			return;
+		turn = turn_of(writer);
+		while (is_ready(writer, turn)) {
+			struct snapshot_finished *record = finished(writer, turn);
+			enum kelp_status status = append(writer, record);
+
+			if (status != KELP_OK) {
+				snapshot_fail(&writer->status, status);
+				break;
+			}
+			__atomic_store_n(&record->ready, 0, __ATOMIC_RELAXED);
+			__atomic_store_n(&writer->turn, ++turn, __ATOMIC_SEQ_CST);
+		}
+		__atomic_store_n(&writer->output, 0, __ATOMIC_SEQ_CST);
+	}
+}
+
+static void hand_in(struct kelp_snapshot_writer *writer, const struct piece *piece)
+{
+	struct snapshot_finished *record = finished(writer, piece->index);
+
+	record->frames = piece->frames;
+	record->zero_frames = piece->zero_frames;
+	record->uniform_frames = piece->uniform_frames;
+	record->data_frames = piece->data_frames;
+	record->size = piece->size;
+	record->sealed = piece->worker.sealed;
+	__atomic_store_n(&record->ready, 1, __ATOMIC_SEQ_CST);
+	append_finished(writer);
+}
+
+/* A buffer whose record was appended. False: the attempt has failed. */
+static bool find_buffer(struct kelp_snapshot_writer *writer, struct piece *piece,
+			unsigned *buffer)
+{
+	for (;;) {
+		uint32_t turn = turn_of(writer);
+
+		for (*buffer = 0; *buffer < SNAPSHOT_AHEAD; ++*buffer) {
+			if (!piece->used[*buffer] || piece->held[*buffer] < turn)
+				return true;
+		}
 		if (snapshot_status(&writer->status) != KELP_OK)
 			return false;
+		snapshot_relax(&writer->config);
+		append_finished(writer);
+	}
+}
+
+static bool wait_for_all(struct kelp_snapshot_writer *writer)
+{
+	while (turn_of(writer) != writer->header.records - 1u) {
+		if (snapshot_status(&writer->status) != KELP_OK)
+			return false;
+		append_finished(writer);
 		snapshot_relax(&writer->config);
 	}
 	return snapshot_status(&writer->status) == KELP_OK;
@@ -508,32 +592,31 @@ static bool wait_for_turn(struct kelp_snapshot_writer *writer, uint32_t index)
 static bool one_record(struct kelp_snapshot_writer *writer, struct piece *piece)
 {
 	enum kelp_status status;
+	unsigned buffer;
 	bool more;
 
+	if (!find_buffer(writer, piece, &buffer))
+		return false;
 	snapshot_lock(&writer->config, &writer->lock);
 	more = snapshot_status(&writer->status) == KELP_OK && next_piece(writer, piece);
 	snapshot_unlock(&writer->lock);
 	if (!more)
 		return false;
-	/* Failing with a record in hand: nobody can have returned KELP_OK yet. */
-	if (__atomic_load_n(&writer->cancelled, __ATOMIC_RELAXED)) {
-		snapshot_fail(&writer->status, KELP_ERR_CANCELLED);
-		return false;
-	}
+	piece->used[buffer] = true;
+	piece->held[buffer] = piece->index;
+	piece->worker.sealed = piece->worker.records + buffer * piece->worker.stride;
 	piece->data_frames = piece->runs = 0;
 	piece->zero_frames = piece->uniform_frames = 0;
-	status = look_at_frames(writer, piece);
-	if (status == KELP_OK) {
-		make_record(writer, piece);
-		if (!wait_for_turn(writer, piece->index))
-			return false;
-		status = append(writer, piece);
-	}
+	/* Failing with a record in hand: nobody can have returned KELP_OK yet. */
+	status = __atomic_load_n(&writer->cancelled, __ATOMIC_RELAXED)
+			 ? KELP_ERR_CANCELLED
+			 : look_at_frames(writer, piece);
 	if (status != KELP_OK) {
 		snapshot_fail(&writer->status, status);
 		return false;
 	}
-	__atomic_store_n(&writer->turn, piece->index + 1u, __ATOMIC_RELEASE);
+	make_record(writer, piece);
+	hand_in(writer, piece);
 	return true;
 }
 
@@ -549,9 +632,7 @@ enum kelp_status kelp_snapshot_write(struct kelp_snapshot_writer *writer, unsign
 	snapshot_worker(&writer->config, &sizes, number, &piece.worker);
 	while (one_record(writer, &piece))
 		;
-	return wait_for_turn(writer, writer->header.records - 1u)
-		       ? KELP_OK
-		       : snapshot_status(&writer->status);
+	return wait_for_all(writer) ? KELP_OK : snapshot_status(&writer->status);
 }
 
 /* ---- the end ------------------------------------------------------------------------------- */

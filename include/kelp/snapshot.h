@@ -277,8 +277,11 @@ struct kelp_snapshot_writer {
 	uint64_t taken;       /* frames given to workers so far */
 	uint32_t phase;
 	uint32_t lock;        /* of what is handed out to workers */
+	uint32_t output;      /* lock: somebody appends */
+	void *finished;       /* records that wait for their turn */
+	uint32_t finished_count;
 	uint32_t next_record;
-	uint32_t turn;        /* the record that may be appended now */
+	uint32_t turn;        /* the record that is appended next */
 	uint32_t status;      /* enum kelp_status: the first failure */
 	uint32_t cancelled;
 };
