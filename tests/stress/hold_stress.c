@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -60,6 +61,8 @@ struct stress {
 	uint32_t failed;
 	uint64_t held, missed, gave_up, cycles;
 	struct mail *mailbox[MAILBOXES];
+	bool interrupts;
+	uint32_t interrupted;
 };
 
 static uint32_t random_next(uint64_t *seed)
@@ -229,10 +232,35 @@ struct thread {
 	pthread_t thread;
 };
 
+static _Thread_local struct thread *this_thread;
+
+/* A signal is this thread's interrupt: it holds and releases on the same CPU, at any instant. */
+static void on_signal(int number)
+{
+	struct thread *t = this_thread;
+	struct kelp_hold hold;
+
+	(void)number;
+	for (uint64_t i = 0; t && i < SUBSECTIONS * SUB; i += SUB / 2u) {
+		const struct page *page;
+
+		if (kelp_page_hold_any(&t->stress->map, t->number, (kelp_pfn_t){i}, &hold) !=
+		    KELP_OK)
+			continue;
+		page = kelp_hold_page(&hold);
+		if (page->sane != (EXACTLY ^ (uint32_t)i))
+			__atomic_store_n(&t->stress->failed, 1, __ATOMIC_RELAXED);
+		kelp_page_release(&t->stress->map, t->number, &hold);
+		__atomic_add_fetch(&t->stress->interrupted, 1, __ATOMIC_RELAXED);
+	}
+}
+
 static void *read_many(void *argument)
 {
 	struct thread *t = argument;
 	uint64_t seed = 1000u + t->number;
+
+	this_thread = t;
 
 	while (!__atomic_load_n(&t->stress->stop, __ATOMIC_RELAXED)) {
 		for (unsigned i = 0; i < 64; i++) {
@@ -341,6 +369,8 @@ static void run(struct stress *s, unsigned ms)
 		uint64_t n = random_next(&seed) % SUBSECTIONS;
 
 		kind[n] = step(s, n, kind[n], &seed);
+		for (unsigned i = 0; s->interrupts && i < READERS; i++)
+			pthread_kill(threads[i].thread, SIGUSR1);
 		if (random_next(&seed) % 4 == 0)
 			sched_yield();
 	}
@@ -439,6 +469,25 @@ static void good_shared(void **state)
 	good(false, KELP_HOLDS_SHARED);
 }
 
+/* Holds in the midst of holds' own additions: none may be lost. */
+static void good_interrupts(void **state)
+{
+	const struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+	bool asymmetric = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0,
+				  0) == 0;
+	struct stress s;
+
+	(void)state;
+	assert_int_equal(sigaction(SIGUSR1, &action, NULL), 0);
+	begin(&s, asymmetric, 0, BUG_NONE);
+	s.interrupts = true;
+	run(&s, case_time());
+	print_message("%llu held, %u in interrupts\n", (unsigned long long)s.held, s.interrupted);
+	assert_int_equal(s.failed, 0);
+	assert_true(s.interrupted > 100);
+	end(&s);
+}
+
 /* A child that must fail: by what it reads, by a sanitizer, or by a crash. */
 static void bad(enum bug bug)
 {
@@ -476,8 +525,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_fence),       cmocka_unit_test(good_barrier),
-		cmocka_unit_test(good_shared),      cmocka_unit_test(bad_without_wait),
-		cmocka_unit_test(bad_without_hold),
+		cmocka_unit_test(good_shared),      cmocka_unit_test(good_interrupts),
+		cmocka_unit_test(bad_without_wait), cmocka_unit_test(bad_without_hold),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
