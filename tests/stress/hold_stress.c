@@ -288,10 +288,22 @@ static void empty_mailboxes(struct stress *s)
 	}
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+}
+
 struct patience {
 	struct stress *stress;
 	uint32_t looks;
+	uint64_t since; /* milliseconds */
 };
+
+/* A count that was lost is waited for in vain. */
+#define IN_VAIN 60000u
 
 static bool again(void *context, uint32_t looks)
 {
@@ -301,6 +313,10 @@ static bool again(void *context, uint32_t looks)
 	if (looks > 1)
 		empty_mailboxes(p->stress);
 	sched_yield();
+	if (now_ms() - p->since > IN_VAIN) {
+		fprintf(stderr, "the wait does not end\n");
+		abort();
+	}
 	return looks < p->looks;
 }
 
@@ -308,7 +324,7 @@ enum kind { ABSENT, OFFLINE, ONLINE, DEVICE };
 
 static enum kind step(struct stress *s, uint64_t n, enum kind kind, uint64_t *seed)
 {
-	struct patience p = {s, random_next(seed) % 4 == 0 ? 1u : UINT32_MAX};
+	struct patience p = {s, random_next(seed) % 4 == 0 ? 1u : UINT32_MAX, now_ms()};
 	const struct kelp_hold_wait wait = {&p, again};
 	kelp_pfn_t first = {n * SUB};
 	enum kelp_status status = KELP_OK;
@@ -344,14 +360,6 @@ static enum kind step(struct stress *s, uint64_t n, enum kind kind, uint64_t *se
 	}
 	s->cycles++;
 	return next;
-}
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
 }
 
 static void run(struct stress *s, unsigned ms)
