@@ -249,9 +249,16 @@ static void written(const struct hibernate_result *result)
 static bool carry(enum hibernate_end end)
 {
 	struct hibernate_result result;
+	uint64_t before = arch_ticks();
 
 	if (!hibernate(end, written, &result))
 		return false;
+	/* The clock stood still while the machine was off: neither back nor far ahead. */
+	if (arch_ticks() < before || ticks_to_microseconds(arch_ticks() - before) > 60000000u) {
+		kprintf("the clock jumped from %llu to %llu\n", (unsigned long long)before,
+			(unsigned long long)arch_ticks());
+		return false;
+	}
 	/* Here is another machine. */
 	story_report("resume_frames", result.frames);
 	story_report("resume_frames_moved", result.frames_moved);
