@@ -30,6 +30,7 @@ void hibernate_come_back(void)
 	arch_timer_set(this_cpu()->timer_tick);
 	if (!frozen_resume_cpus())
 		panic("the resumed machine has lost a CPU");
+	frozen_be_still(false);
 }
 
 void hibernate_stop_clock(void)
@@ -94,6 +95,7 @@ static const char *memory_leave(void)
 	memory_plan.entry.frozen = (uintptr_t)frozen_boot_registers();
 	memory_plan.moves = memory.moves;
 	memory_plan.count = memory.count;
+	frozen_be_still(true);
 	hibernate_stop_clock();
 	for (uint64_t i = 0; i < memory.count; i++)
 		memcpy(direct_pointer(memory.moves[i].from.number << PAGE_SHIFT),
@@ -122,6 +124,7 @@ const char *hibernate_in_memory(void)
 				hibernate_come_back();
 			else
 				why = memory_leave();
+			frozen_be_still(false);
 		}
 		leave_cancel(&memory_plan);
 		held_give_all();
@@ -144,6 +147,7 @@ static struct {
 	enum hibernate_end end;
 	void (*tell)(const struct hibernate_result *result);
 	uint64_t written; /* ticks that writing took */
+	uint32_t plugs[BLOCK_DEVICES_MAX]; /* of threads that were frozen in between */
 	const char *why;  /* it did not work */
 	bool resumed;
 } save;
@@ -162,12 +166,24 @@ static bool settle_devices(void)
 	struct block_device *device;
 
 	for (unsigned i = 0; (device = block_device(i)); i++) {
+		/* A thread that plugged it and was frozen does not unplug it: see unsettle_devices(). */
+		save.plugs[i] = device->plugs;
+		device->plugs = 0;
 		if (block_stop(device) != BLOCK_OK || !block_restart(device)) {
 			kprintf("hibernate: %s does not come to rest\n", device->name);
 			return false;
 		}
 	}
 	return true;
+}
+
+/* Here and in the resumed machine: what frozen threads began they end. */
+static void unsettle_devices(void)
+{
+	struct block_device *device;
+
+	for (unsigned i = 0; (device = block_device(i)); i++)
+		device->plugs += save.plugs[i];
 }
 
 /* In the resumed machine: all of them at once, before anybody asks them for anything. */
@@ -230,8 +246,10 @@ static const char *write_image(void)
 	enum kelp_status status;
 	uint64_t start;
 
+	frozen_be_still(true);
 	hibernate_stop_clock();
 	status = kelp_snapshot_freeze(&save.writer);
+	frozen_be_still(false);
 	if (status != KELP_OK)
 		return text_of(status);
 	start = arch_ticks();
@@ -340,6 +358,7 @@ static void save_frozen(void)
 		kelp_snapshot_end(&save.writer);
 	if (begun && save.end == HIBERNATE_TEST_RESUME)
 		hibernate_test_end();
+	unsettle_devices();
 	held_give_all();
 	arch_irq_restore(flags);
 }

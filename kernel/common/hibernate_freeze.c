@@ -24,7 +24,23 @@ static struct {
 	uint32_t seen[CPUS_MAX];   /* the last one that this CPU did */
 	unsigned number[CPUS_MAX]; /* of a CPU among the workers: no gaps */
 	uint32_t running;
+	/* Asked to stand still, and those that do. */
+	uint32_t still;
+	uint32_t calm[CPUS_MAX];
 } frozen;
+
+/*
+ * Who waits lets go of its processor: where CPUs are emulated another one may need it. Interrupts
+ * come, calls are answered, and nothing is scheduled, because preemption is off.
+ */
+#define NAP_MICROSECONDS 50u
+
+void frozen_nap(void)
+{
+	arch_timer_set(arch_ticks() + microseconds_to_ticks(NAP_MICROSECONDS));
+	arch_wait();
+	arch_irq_disable();
+}
 
 /* In memory and not in a register: it is read on either side of arch_freeze(). */
 static void work(unsigned index)
@@ -32,9 +48,14 @@ static void work(unsigned index)
 	while (!__atomic_load_n(&frozen.released, __ATOMIC_ACQUIRE)) {
 		uint32_t job = __atomic_load_n(&frozen.job, __ATOMIC_ACQUIRE);
 
-		if (job == frozen.seen[index]) {
+		while (__atomic_load_n(&frozen.still, __ATOMIC_ACQUIRE)) {
+			__atomic_store_n(&frozen.calm[index], 1, __ATOMIC_RELEASE);
 			cpu_answer_calls(true);
 			arch_relax();
+		}
+		__atomic_store_n(&frozen.calm[index], 0, __ATOMIC_RELEASE);
+		if (job == frozen.seen[index]) {
+			frozen_nap();
 			continue;
 		}
 		frozen.seen[index] = job;
@@ -48,6 +69,7 @@ static void park(void *argument)
 {
 	unsigned index = (unsigned)(uintptr_t)argument;
 
+	preempt_disable();
 	arch_irq_disable();
 	/* Pages in a cache are free, and free pages are not saved. */
 	frames_drain();
@@ -59,7 +81,10 @@ static void park(void *argument)
 		__atomic_fetch_add(&frozen.parked, 1, __ATOMIC_ACQ_REL);
 	}
 	work(index);
+	/* The naps took the timer; nobody here knows what it was set for. */
+	arch_timer_set(arch_ticks());
 	arch_irq_enable();
+	preempt_enable();
 }
 
 static void release(void)
@@ -76,6 +101,7 @@ bool freeze(void)
 {
 	assert(this_cpu() == &boot_cpu);
 	frozen.others = frozen.parked = frozen.released = frozen.running = frozen.job = 0;
+	frozen.still = 0;
 	memset(frozen.seen, 0, sizeof(frozen.seen));
 	for (unsigned i = 1; i < cpu_count; i++) {
 		if (!cpus[i]->online)
@@ -112,11 +138,26 @@ void frozen_run(void (*function)(void *argument, unsigned cpu), void *argument)
 	__atomic_store_n(&frozen.running, frozen.others, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&frozen.job, 1, __ATOMIC_ACQ_REL);
 	function(argument, 0);
-	while (__atomic_load_n(&frozen.running, __ATOMIC_ACQUIRE)) {
-		cpu_answer_calls(true);
-		arch_relax();
-	}
+	while (__atomic_load_n(&frozen.running, __ATOMIC_ACQUIRE))
+		frozen_nap();
+	arch_timer_set(arch_ticks());
 	arch_irq_restore(flags);
+}
+
+/*
+ * A napping CPU may be in an interrupt, with a lock held and its depth counted: the state that is
+ * saved must not be that.
+ */
+void frozen_be_still(bool still)
+{
+	__atomic_store_n(&frozen.still, still, __ATOMIC_RELEASE);
+	for (unsigned i = 1; i < cpu_count; i++) {
+		while (still && frozen.thread[i] &&
+		       !__atomic_load_n(&frozen.calm[i], __ATOMIC_ACQUIRE)) {
+			cpu_answer_calls(true);
+			arch_relax();
+		}
+	}
 }
 
 unsigned frozen_cpus(void)

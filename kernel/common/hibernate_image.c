@@ -236,8 +236,7 @@ static bool read_key(void)
 static void relax(void *context)
 {
 	(void)context;
-	cpu_answer_calls(true);
-	arch_relax();
+	frozen_nap();
 }
 
 #define IO_SIZE_MIN (64u * 1024u)

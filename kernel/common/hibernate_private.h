@@ -42,6 +42,12 @@ void unfreeze(void);
 /* Between the two: `function` runs on every CPU at once, this one among them, which is worker 0. */
 void frozen_run(void (*function)(void *argument, unsigned worker), void *argument);
 
+/* While true the others do nothing at all, interrupts included. */
+void frozen_be_still(bool still);
+
+/* For those who wait for another worker. Interrupts are off, and on for a moment. */
+void frozen_nap(void);
+
 /* In the resumed machine, on the boot CPU: the others come back to where they were frozen. */
 bool frozen_resume_cpus(void);
 

@@ -27,6 +27,7 @@ struct actor {
 	uint64_t steps, before;
 	uint64_t state;
 	bool stop;
+	bool ended;        /* it touches no other actor any more */
 	const char *wrong; /* what it found; NULL: nothing */
 };
 
@@ -127,11 +128,18 @@ static struct actor pong = {.name = "pong", .function = plays};
 static struct actor reader = {.name = "reads", .function = reads};
 static struct actor *const actors[] = {&sum[0], &sum[1], &sleeper, &ping, &pong, &reader};
 
+static void act(void *argument)
+{
+	struct actor *actor = argument;
+
+	actor->function(actor);
+	__atomic_store_n(&actor->ended, true, __ATOMIC_RELEASE);
+}
+
 static bool start_actors(void)
 {
 	for (unsigned i = 0; i < ARRAY_COUNT(actors); i++) {
-		actors[i]->thread = thread_start(actors[i]->name, actors[i]->function, actors[i],
-						 THREAD_ANY_CPU);
+		actors[i]->thread = thread_start(actors[i]->name, act, actors[i], THREAD_ANY_CPU);
 		if (!actors[i]->thread)
 			return false;
 	}
@@ -164,11 +172,20 @@ static bool end_actors(void)
 	}
 	for (unsigned i = 0; i < ARRAY_COUNT(actors); i++)
 		__atomic_store_n(&actors[i]->stop, true, __ATOMIC_RELEASE);
+	/* They wake each other: none is freed before all have ended. */
+	for (unsigned i = 0, tries = 0; i < ARRAY_COUNT(actors) && tries < 1000; tries++) {
+		if (__atomic_load_n(&actors[i]->ended, __ATOMIC_ACQUIRE))
+			i++;
+		else
+			thread_sleep(10000);
+	}
 	for (unsigned i = 0; i < ARRAY_COUNT(actors); i++) {
 		struct actor *actor = actors[i];
 
-		if (!actor->wrong || strcmp(actor->wrong, "it does not go on"))
+		if (__atomic_load_n(&actor->ended, __ATOMIC_ACQUIRE))
 			thread_join(actor->thread);
+		else
+			actor->wrong = "it does not end";
 		if (actor->function == sums && !check_sum(actor))
 			actor->wrong = "its sum is not what it must be";
 		if (actor->wrong)
