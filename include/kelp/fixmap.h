@@ -30,7 +30,8 @@
  * it. At every instant, whichever root a CPU uses, a permanent slot that was set is valid.
  *
  * ADOPTED TABLES. What stands in a slot that we did not set (a hypervisor prepared it) is kept:
- * set answers EXISTS, address and lookup find it, and nobody stomps on it.
+ * set answers EXISTS, address and lookup find it, and nobody stomps on it. carry takes it along.
+ * Only kelp_fixmap_clear(), by the slot's name, lets go of it.
  *
  * LOCKING. Shared slots: the caller's lock, one per slot suffices. PER_CPU slots: the CPU itself,
  * which does not change meanwhile. init, populate, carry, hand over: nothing beside them.
@@ -218,6 +219,7 @@ enum kelp_status kelp_fixmap_hand_over(struct kelp_fixmap *from, struct kelp_fix
  * Makes every permanent slot that is set in `from`, the populated banks' among them, valid in
  * `to` as well, and couples the two: until kelp_fixmap_switched() what is set or cleared through
  * `from` is so in both, in an order that leaves no instant without.
+ * "The same list" is the same prefix_slots[]: the one of the source file that made both.
  * Errors: ARGUMENT (other base or list, coupled already); BUSY (an EARLY slot is set and was
  * neither handed over nor released: kelp_fixmap_clear() it); those of set on `to`, but that a
  * page which is there with the same frame and attributes is fine. After an error `to` is as it

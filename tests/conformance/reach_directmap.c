@@ -313,6 +313,59 @@ static void a_failed_change_changes_nothing(struct bare *bare)
 	end(&f);
 }
 
+/* Each way to change the map, where it takes tables; `prepare`: what comes before it. */
+enum change { TAKE_AWAY, PROTECT, REMOVE, GIVE_BACK_A_PART, ADD, CHANGES };
+
+static enum kelp_status change_map(struct fixture *f, enum change change, bool prepare)
+{
+	uint64_t whole = f->hot + f->table, part = whole + 3u;
+
+	switch (change) {
+	case TAKE_AWAY:
+		return prepare ? KELP_OK : kelp_directmap_set_invalid(&f->map, pfn(part), f->table);
+	case PROTECT:
+		return prepare ? KELP_OK : kelp_directmap_protect(&f->map, pfn(part), f->table, 0,
+								  KELP_ATTR_WRITE);
+	case REMOVE:
+		return prepare ? KELP_OK : kelp_directmap_remove(&f->map, pfn(part), f->table);
+	case GIVE_BACK_A_PART:
+		return prepare ? kelp_directmap_set_invalid(&f->map, pfn(whole), f->table)
+			       : kelp_directmap_set_default(&f->map, pfn(part), 1);
+	default:
+		return prepare ? kelp_directmap_remove(&f->map, pfn(f->hot), 3u * f->table)
+			       : kelp_directmap_add(&f->map, pfn(part), f->table);
+	}
+}
+
+/* INV-3.1: no table page for the Nth, from every N on and for one time. */
+static void every_change_may_run_out_of_tables(struct bare *bare)
+{
+	for (unsigned kind = 0; kind < 2u * CHANGES; kind++) {
+		enum change change = (enum change)(kind / 2u);
+		enum kelp_status status;
+		struct fixture f;
+		unsigned n = 0;
+
+		begin(&f, bare);
+		assert_status(change_map(&f, change, true), KELP_OK);
+		reach_save(&f.reach);
+		do {
+			test_port_fail(bare->port, ++n, kind % 2u);
+			status = change_map(&f, change, false);
+			if (status != KELP_OK) {
+				assert_status(status, KELP_ERR_NO_MEMORY);
+				reach_settled(&f.reach);
+				assert_true(reach_is_as_saved(&f.reach));
+			}
+		} while (status != KELP_OK);
+		/* Where a large leaf is cut, or there is none yet, one failed at least. */
+		if (leaf_at(bare->format, 1) || change == ADD)
+			assert_true(n >= 2);
+		assert_false(reach_is_as_saved(&f.reach));
+		end(&f);
+	}
+}
+
 static void what_cannot_change_says_so(struct bare *bare)
 {
 	struct fixture f;
@@ -822,6 +875,8 @@ int main(void)
 		{"gathered changes wait for the commit", gathered_changes_wait_for_the_commit,
 		 NULL},
 		{"INV-3.1 a failed change changes nothing", a_failed_change_changes_nothing, NULL},
+		{"INV-3.1 every change may run out of tables", every_change_may_run_out_of_tables,
+		 NULL},
 		{"INV-3.1 what cannot change says so", what_cannot_change_says_so, NULL},
 		{"INV-3.1 without a quiet moment a live leaf stays",
 		 without_a_quiet_moment_a_live_leaf_stays, demands_breaks},

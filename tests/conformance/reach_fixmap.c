@@ -479,6 +479,26 @@ static void carry_is_all_or_nothing(struct bare *bare)
 
 /* ---- tables that somebody else prepared -------------------------------------------------- */
 
+/* What a hypervisor prepared is valid in the final tables too, and stays so in its own. */
+static void take_along(struct fixture *f, struct kelp_space *adopted, kelp_vaddr_t clock)
+{
+	struct kelp_fixmap final;
+	struct kelp_space space;
+	kelp_paddr_t pa;
+
+	assert_status(kelp_space_init(&space, f->reach.format, &f->reach.port->hooks, 0), KELP_OK);
+	f->config.space = &space;
+	assert_status(kelp_fixmap_init(&final, &f->config, 1), KELP_OK);
+	assert_status(kelp_fixmap_carry(&f->fixmap, &final), KELP_OK);
+	assert_true(maps(f, space.root, clock, 9u * f->page));
+	assert_true(maps(f, adopted->root, clock, 9u * f->page));
+	kelp_fixmap_switched(&f->fixmap);
+	assert_status(kelp_fixmap_clear(&final, FIX_CLOCK, 0), KELP_OK);
+	assert_false(translates(f, space.root, clock, &pa));
+	assert_true(maps(f, adopted->root, clock, 9u * f->page));
+	kelp_space_destroy(&space);
+}
+
 static void adopted_slots_are_not_stomped_on(struct bare *bare)
 {
 	struct kelp_flush flush = {0};
@@ -512,6 +532,11 @@ static void adopted_slots_are_not_stomped_on(struct bare *bare)
 	assert_status(kelp_fixmap_set(&f.fixmap, FIX_CONSOLE, 0, 0, 1, 2u * f.page, f.attributes),
 		      KELP_OK);
 	assert_true(maps(&f, adopted.root, clock, 9u * f.page));
+	/* Clearing its neighbours leaves it; the final tables get it too. */
+	assert_status(kelp_fixmap_clear(&f.fixmap, FIX_CONSOLE, 0), KELP_OK);
+	assert_status(kelp_fixmap_clear(&f.fixmap, FIX_EARLY_IO, 0), KELP_OK);
+	assert_true(maps(&f, adopted.root, clock, 9u * f.page));
+	take_along(&f, &adopted, clock);
 	kelp_space_destroy(&adopted);
 	/* Only what we added went back. */
 	assert_int_equal(bare->port->live, live);
