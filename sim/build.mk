@@ -114,6 +114,6 @@ PART_TESTS += mutants: 'tests/sim/mutate.sh $(BUILD) few'
 soak: $(MUTANT_OBJECTS)
 
 mutants: $(MUTANT_OBJECTS) ## The library with one flush removed, at each site in turn: the oracle must notice
-	@tests/sim/mutate.sh $(BUILD)
+	@tests/sim/mutate.sh $(BUILD) $(MUTANTS)
 
 .PHONY: example-simulated bench-sim mutants

@@ -245,6 +245,9 @@ static const char *remedy(const struct cause *cause)
 static void describe(const struct cause *cause, struct sim_verdict *verdict)
 {
 	const struct sim_record *record = cause->record;
+	/* Whoever holds the old entry invalidates; whoever wrote the new one orders his store. */
+	unsigned on = cause->error == SIM_MISSING_BARRIER && record ? record->killer
+								    : verdict->holder;
 	char who[96];
 
 	if (!record) {
@@ -256,18 +259,17 @@ static void describe(const struct cause *cause, struct sim_verdict *verdict)
 		snprintf(who, sizeof(who), "an invalidation command to device %u",
 			 (unsigned)(cause->cpu - cause->sim->cpu) - cause->sim->config.cpus);
 	else if (cause->error == SIM_MISSING_BARRIER)
-		snprintf(who, sizeof(who), "a barrier (DSB, FENCE) on CPU %u", record->killer);
+		snprintf(who, sizeof(who), "a barrier (DSB, FENCE)");
 	else if (cause->error == SIM_MISSING_DSB)
 		snprintf(who, sizeof(who), "the barrier that completes it (DSB, SFENCE.INVAL.IR)");
 	else if (cause->error == SIM_MISSING_ISB)
-		snprintf(who, sizeof(who), "an ISB on CPU %u",
-			 (unsigned)(cause->cpu - cause->sim->cpu));
+		snprintf(who, sizeof(who), "an ISB");
 	else
 		snprintf(who, sizeof(who), "%s", remedy(cause));
 	snprintf(verdict->missing, sizeof(verdict->missing),
 		 "%s, on CPU %u, after step %llu, when CPU %u wrote the entry; CPU %u should have seen "
 		 "to it",
-		 who, verdict->holder, (unsigned long long)record->killed, record->killer,
+		 who, on, (unsigned long long)record->killed, record->killer,
 		 record->killer);
 }
 

@@ -3,10 +3,12 @@
 #
 # The library with one flush removed, at each site in turn: the oracle must see it, and say why.
 #
-#	tests/sim/mutate.sh BUILD            all sites, as TAP
-#	tests/sim/mutate.sh BUILD few        every sixth or so: what fits into make test
-#	tests/sim/mutate.sh BUILD list       the sites
-#	tests/sim/mutate.sh BUILD NUMBER     that one, with the verdict in full
+#	make mutants                 all sites, as TAP
+#	make mutants MUTANTS=few     every seventh: what fits into make test
+#	make mutants MUTANTS=list    the sites
+#	make mutants MUTANTS=12      that one, with the verdict in full
+#
+# make says which calls the linker leads elsewhere: KELP_WRAP, KELP_WRAP_REACH (sim/build.mk).
 #
 # The library is built once, with every site behind a switch (mutate.awk says what a site is); the
 # switch is the environment variable KELP_MUTANT. Without it the same programs must pass. A site
@@ -15,7 +17,8 @@
 # A mutant counts as caught when the oracle objects with a verdict that fits what was muted. A
 # crash, a time limit or a failed comparison is not enough.
 set -u
-build=${1:?usage: tests/sim/mutate.sh BUILD [few | list | NUMBER]}
+build=${1:?usage: make mutants [MUTANTS=few, list, or a number]}
+: "${KELP_WRAP:?run it with make mutants}"
 what=${2:-all}
 work=$build/mutants
 CLANG=${CLANG:-clang}
