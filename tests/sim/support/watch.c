@@ -13,8 +13,8 @@
 #include <string.h>
 
 /* Of floor 3's long runs only so many commits are looked at one by one. */
-#define LOOKS_ALWAYS 40u
-#define LOOKS_EVERY 16u
+#define LOOKS_ALWAYS 12u
+#define LOOKS_EVERY 32u
 
 static struct {
 	bool registered;
