@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include "machine.h"
 
@@ -26,6 +27,9 @@
 static struct machine machine;
 static struct kelp_snapshot_writer writer;
 static struct kelp_snapshot_reader reader;
+
+static size_t (*ordinary_compress)(void *context, void *workspace, void *to, size_t room,
+				   const void *from, size_t size);
 
 struct job {
 	enum kelp_status (*work)(unsigned number);
@@ -125,6 +129,17 @@ static void resume(unsigned pause)
 		       machine_page(&machine, reader.relocation[i].from.number), MACHINE_PAGE);
 }
 
+/* One record in three takes longer than those behind it, so that they are finished before it. */
+static size_t uneven_compress(void *context, void *workspace, void *to, size_t room,
+			      const void *from, size_t size)
+{
+	static uint32_t calls;
+
+	if (__atomic_fetch_add(&calls, 1, __ATOMIC_RELAXED) % 3 == 0)
+		usleep(400);
+	return ordinary_compress(context, workspace, to, room, from, size);
+}
+
 static void threads_and_cancellations(void **state)
 {
 	const char *scale = getenv("KELP_TEST_SCALE");
@@ -133,6 +148,8 @@ static void threads_and_cancellations(void **state)
 
 	(void)state;
 	machine_init(&machine, FRAMES, DISK);
+	ordinary_compress = machine.codec.compress;
+	machine.codec.compress = uneven_compress;
 	machine.config.workers = THREADS;
 	machine.config.relax = relax;
 	machine_buffer(&machine);

@@ -75,7 +75,7 @@ static void codec_gives_back_what_it_got(void **state)
 {
 	const struct kelp_snapshot_codec *codec = &kelp_codec_lz4;
 	void *workspace = aligned_alloc(64, (codec->workspace + 63) / 64 * 64);
-	uint8_t *from = malloc(65536), *to = malloc(65536), *back = malloc(65536);
+	uint8_t *from = malloc(65536), *to = malloc(65536), *back = malloc(65536 + 8);
 	size_t packed;
 
 	(void)state;
@@ -89,6 +89,7 @@ static void codec_gives_back_what_it_got(void **state)
 	assert_int_equal(codec->compress(NULL, workspace, to, 100, from, 65536), 0);
 	packed = codec->compress(NULL, workspace, to, 65535, from, 65536);
 	assert_false(codec->expand(NULL, back, 65535, to, packed));
+	assert_false(codec->expand(NULL, back, 65536 + 8, to, packed));
 	assert_false(codec->expand(NULL, back, 65536, to, packed - 1));
 	memset(to, 0xff, 1000);
 	assert_false(codec->expand(NULL, back, 65536, to, packed));
