@@ -38,6 +38,66 @@ void hibernate_stop_clock(void)
 	stopped_at = arch_ticks();
 }
 
+/* ---- devices ----------------------------------------------------------------------------- */
+
+static uint32_t plugs[BLOCK_DEVICES_MAX]; /* of threads that were frozen in between */
+static bool had_random;
+
+/*
+ * No device writes memory afterwards but those that the writer uses, and those have nothing
+ * under way. In the resumed machine all of them are set up anew.
+ */
+static bool settle_devices(void)
+{
+	struct block_device *device;
+
+	for (unsigned i = 0; (device = block_device(i)); i++) {
+		/* A thread that plugged it and was frozen does not unplug it: see unsettle_devices(). */
+		plugs[i] = device->plugs;
+		device->plugs = 0;
+		if (block_stop(device) != BLOCK_OK || !block_restart(device)) {
+			kprintf("hibernate: %s does not come to rest\n", device->name);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Here and in the resumed machine: what frozen threads began they end. */
+static void unsettle_devices(void)
+{
+	struct block_device *device;
+
+	for (unsigned i = 0; (device = block_device(i)); i++)
+		device->plugs += plugs[i];
+}
+
+/* In the resumed machine: all of them at once, before anybody asks them for anything. */
+static void restart_disks(void)
+{
+	struct block_device *device;
+
+	for (unsigned i = 0; (device = block_device(i)); i++)
+		(void)block_restart(device);
+}
+
+/* The devices with threads or locks of their own, while these run. */
+void hibernate_stop_devices(void)
+{
+	had_random = random_available();
+	virtio_mem_stop();
+	(void)pmem_stop();
+	random_stop();
+}
+
+void hibernate_restart_devices(void)
+{
+	bool pmem = pmem_restart(), memory_device = virtio_mem_restart();
+
+	if (!pmem || !memory_device || (had_random && !random_restart()))
+		kprintf("hibernate: not all devices came back\n");
+}
+
 /* ---- carried over in memory -------------------------------------------------------------- */
 
 static struct {
@@ -103,35 +163,49 @@ static const char *memory_leave(void)
 	return leave(&memory_plan);
 }
 
+/* In memory, for arch_freeze(). */
+static const char *volatile memory_why;
+
+static void memory_frozen(void)
+{
+	memory_why = memory_prepare();
+	if (!memory_why)
+		memory_why = leave_prepare(&memory_plan);
+	if (!memory_why) {
+		if (arch_freeze(frozen_boot_registers())) {
+			hibernate_come_back();
+			restart_disks();
+		} else {
+			memory_why = memory_leave();
+		}
+		frozen_be_still(false);
+	}
+	leave_cancel(&memory_plan);
+}
+
 const char *hibernate_in_memory(void)
 {
-	/* In memory, for arch_freeze(). */
-	static const char *volatile why;
 	static unsigned long flags;
 
-	if (!freeze())
+	memset(plugs, 0, sizeof(plugs));
+	hibernate_stop_devices();
+	if (!freeze()) {
+		hibernate_restart_devices();
 		return "the CPUs could not be stopped";
-	flags = arch_irq_save();
-	why = NULL;
-	if (!held_take_all()) {
-		why = "no memory for the list of what is free";
-	} else {
-		why = memory_prepare();
-		if (!why)
-			why = leave_prepare(&memory_plan);
-		if (!why) {
-			if (arch_freeze(frozen_boot_registers()))
-				hibernate_come_back();
-			else
-				why = memory_leave();
-			frozen_be_still(false);
-		}
-		leave_cancel(&memory_plan);
-		held_give_all();
 	}
+	flags = arch_irq_save();
+	if (!held_take_all())
+		memory_why = "no memory for the list of what is free";
+	else if (!settle_devices())
+		memory_why = "a device does not come to rest";
+	else
+		memory_frozen();
+	unsettle_devices();
+	held_give_all();
 	arch_irq_restore(flags);
 	unfreeze();
-	return why;
+	hibernate_restart_devices();
+	return memory_why;
 }
 
 /* ---- saved to disk ----------------------------------------------------------------------- */
@@ -147,7 +221,6 @@ static struct {
 	enum hibernate_end end;
 	void (*tell)(const struct hibernate_result *result);
 	uint64_t written; /* ticks that writing took */
-	uint32_t plugs[BLOCK_DEVICES_MAX]; /* of threads that were frozen in between */
 	const char *why;  /* it did not work */
 	bool resumed;
 } save;
@@ -155,58 +228,6 @@ static struct {
 static const char *text_of(enum kelp_status status)
 {
 	return kelp_status_text(status);
-}
-
-/*
- * No device writes memory afterwards but those that the writer uses, and those have nothing
- * under way. In the resumed machine all of them are set up anew.
- */
-static bool settle_devices(void)
-{
-	struct block_device *device;
-
-	for (unsigned i = 0; (device = block_device(i)); i++) {
-		/* A thread that plugged it and was frozen does not unplug it: see unsettle_devices(). */
-		save.plugs[i] = device->plugs;
-		device->plugs = 0;
-		if (block_stop(device) != BLOCK_OK || !block_restart(device)) {
-			kprintf("hibernate: %s does not come to rest\n", device->name);
-			return false;
-		}
-	}
-	return true;
-}
-
-/* Here and in the resumed machine: what frozen threads began they end. */
-static void unsettle_devices(void)
-{
-	struct block_device *device;
-
-	for (unsigned i = 0; (device = block_device(i)); i++)
-		device->plugs += save.plugs[i];
-}
-
-/* In the resumed machine: all of them at once, before anybody asks them for anything. */
-static void restart_disks(void)
-{
-	struct block_device *device;
-
-	for (unsigned i = 0; (device = block_device(i)); i++)
-		(void)block_restart(device);
-}
-
-/* The devices with threads or locks of their own, while these run. */
-void hibernate_stop_devices(void)
-{
-	virtio_mem_stop();
-	(void)pmem_stop();
-	random_stop();
-}
-
-void hibernate_restart_devices(void)
-{
-	if (!pmem_restart() || !virtio_mem_restart() || !random_restart())
-		kprintf("hibernate: not all devices came back\n");
 }
 
 /* Everything that can fail before the machine is stopped in its state. */
@@ -369,6 +390,7 @@ bool hibernate(enum hibernate_end end, void (*written)(const struct hibernate_re
 	const struct kelp_snapshot_disk *disk = hibernate_disk();
 
 	memset(&save, 0, sizeof(save));
+	memset(plugs, 0, sizeof(plugs));
 	memset(hibernate_handover, 0, sizeof(*hibernate_handover));
 	save.end = end;
 	save.tell = written;
