@@ -9,6 +9,11 @@ bool panicking;
 bool exception_reported;
 static uint32_t owner; /* index of the panicking CPU + 1 */
 
+bool panic_is_mine(void)
+{
+	return panicking && __atomic_load_n(&owner, __ATOMIC_RELAXED) == this_cpu()->index + 1u;
+}
+
 void panic(const char *format, ...)
 {
 	char text[256];

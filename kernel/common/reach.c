@@ -291,10 +291,10 @@ static void init_copywin(void)
 	must(kelp_copywin_init(&kernel_copywin, &config), "the copy window");
 }
 
-/* Interrupts are off. */
+/* Interrupts are off. CPUs that are not stopped yet keep theirs: the panic's has one user. */
 static uint32_t copywin_number(void)
 {
-	return panicking ? CPUS_MAX : this_cpu()->index;
+	return panic_is_mine() ? CPUS_MAX : this_cpu()->index;
 }
 
 void copywin_read(kelp_paddr_t from, void *buffer, size_t size)

@@ -6,6 +6,7 @@
 #include <cpu.h>
 #include <fixmap.h>
 #include <frames.h>
+#include <holds.h>
 #include <monitor.h>
 #include <print.h>
 #include <thread.h>
@@ -205,21 +206,23 @@ static void tell_bytes(const char *way, const uint8_t *bytes)
 /* Read in the way that fits: RAM as other code does, firmware's memory through the fixmap. */
 static void tell_contents(kelp_paddr_t address)
 {
-	bool ram = frames_manages(address);
+	struct kelp_hold hold;
 	kelp_pfn_t pfn = {address >> PAGE_SHIFT};
 	uint8_t bytes[16];
 
-	if (ram && kelp_directmap_has_frame(&kernel_direct, pfn) &&
-	    !kelp_directmap_present(&kernel_direct, pfn)) {
-		copywin_read(address, bytes, sizeof(bytes));
-		tell_bytes("only the copy window reaches it", bytes);
-	} else if (ram) {
-		const void *mapped = kmap_local(address);
-		bool direct = kmap_pointer_is_direct(mapped);
+	/* Held: memory that is unplugged must not be touched. */
+	if (frame_hold_online(address, &hold) == KELP_OK) {
+		unsigned long flags = vm_read_begin();
+		bool absent = kelp_directmap_has_frame(&kernel_direct, pfn) &&
+			      !kelp_directmap_present(&kernel_direct, pfn);
 
-		memcpy(bytes, mapped, sizeof(bytes));
-		kunmap_local(mapped);
-		tell_bytes(direct ? "kmap_local, by one compare" : "kmap_local, in a slot", bytes);
+		vm_read_end(flags);
+		/* It may become absent at any moment: what is read does not depend on it. */
+		copywin_read(address, bytes, sizeof(bytes));
+		frame_release(&hold);
+		tell_bytes(absent ? "only the copy window reaches it"
+			   : kmap_is_direct(address) ? "kmap_local, by one compare"
+						     : "kmap_local, in a slot", bytes);
 	} else if (!strncmp(kind_of(address), "ACPI", 4)) {
 		preempt_disable();
 		memcpy(bytes, fixmap_set_local(FIX_PEEK, address, VM_FIRMWARE), sizeof(bytes));

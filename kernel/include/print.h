@@ -41,6 +41,9 @@ _Noreturn void panic(const char *format, ...) __attribute__((format(printf, 1, 2
 /* True once a panic has begun: locks are then broken and nothing is waited for. */
 extern bool panicking;
 
+/* True on the CPU that panics; the others may go on for a moment, until they are stopped. */
+bool panic_is_mine(void);
+
 /* An exception has been reported already: panic() then leaves out the backtrace. */
 extern bool exception_reported;
 
