@@ -151,6 +151,7 @@ void hotplug_print_blocker(void)
 	char text[SYMBOL_TEXT];
 	struct frame_look look;
 
+	device_lock_take(&map_lock);
 	if (last_blocked == BY_HOLD && holder_is_known) {
 		kprintf("    the last unplug was given up: frame 0x%llx is held by %s\n",
 			(unsigned long long)last_holder.pfn.number,
@@ -164,6 +165,7 @@ void hotplug_print_blocker(void)
 			frame_use_name(look.use), look.code ? ", by " : "",
 			look.code ? symbol_text(text, (uintptr_t)look.code) : "");
 	}
+	device_lock_give(&map_lock);
 }
 
 /* ---- the steps --------------------------------------------------------------------------- */
@@ -303,11 +305,13 @@ enum kelp_status hotplug_attach(kelp_paddr_t first, uint64_t size)
 
 enum kelp_status hotplug_detach(kelp_paddr_t first, uint64_t size)
 {
-	struct patience patience = {.end = time_microseconds() + hotplug_patience};
+	struct patience patience = {0};
 	const struct kelp_hold_wait wait = {&patience, again};
 	enum kelp_status status;
 
 	device_lock_take(&map_lock);
+	/* From here: others may have kept the lock for as long as our patience lasts. */
+	patience.end = time_microseconds() + hotplug_patience;
 	status = kelp_hotplug_detach(&plug, pfn(first), size >> PAGE_SHIFT, &wait);
 	if (status == KELP_ERR_BUSY)
 		note_blocked(first, size, &patience);
@@ -423,6 +427,8 @@ void hotplug_print_frame(kelp_paddr_t address)
 	const struct kelp_memmap *map = &kernel_memmap;
 	kelp_pfn_t at = pfn(address);
 	kelp_zone_t zone;
+	unsigned long flags;
+	bool present;
 
 	kprintf("frame 0x%llx, physical 0x%llx\n", (unsigned long long)at.number,
 		(unsigned long long)(at.number << PAGE_SHIFT));
@@ -434,8 +440,11 @@ void hotplug_print_frame(kelp_paddr_t address)
 		hold_text(frame_hold_online, address), hold_text(frame_hold_device, address),
 		hold_text(frame_hold_any, address));
 	print_descriptor(at.number << PAGE_SHIFT);
+	flags = vm_read_begin();
+	present = kelp_directmap_present(&kernel_direct, at);
+	vm_read_end(flags);
 	kprintf("  direct map: %s\n",
 		!kelp_directmap_has_frame(&kernel_direct, at) ? "has no place for it"
-		: kelp_directmap_present(&kernel_direct, at) ? "present" : "absent");
+		: present ? "present" : "absent");
 	print_use(at.number << PAGE_SHIFT);
 }

@@ -305,6 +305,8 @@ static void forget_worker(struct worker *worker)
 	if (worker->slot)
 		vm_unmap(worker->slot, SLOTS * sizeof(struct slot), true);
 	worker->slot = NULL;
+	/* A start that fails half-way stops all of them, those of an earlier run too. */
+	worker->thread = NULL;
 }
 
 bool turnover_start(void)

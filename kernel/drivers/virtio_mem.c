@@ -380,10 +380,11 @@ static void follow(void *argument)
 bool virtio_mem_settle(unsigned milliseconds)
 {
 	uint64_t end = time_microseconds() + milliseconds * UINT64_C(1000);
-	bool settled = true;
+	bool all = true;
 
 	for (unsigned i = 0; i < device_count; i++) {
 		struct virtio_mem *mem = &devices[i];
+		bool settled;
 
 		do {
 			device_lock_take(&mem->turn);
@@ -392,8 +393,9 @@ bool virtio_mem_settle(unsigned milliseconds)
 			if (!settled)
 				thread_sleep(2000);
 		} while (!settled && time_microseconds() < end);
+		all &= settled;
 	}
-	return settled;
+	return all;
 }
 
 /* ---- life -------------------------------------------------------------------------------- */
@@ -417,7 +419,8 @@ static bool read_region(struct virtio_mem *mem)
 	uint64_t size = virtio_config64(virtio, CONFIG_REGION_SIZE), first;
 
 	if (virtio->config_size < CONFIG_SIZE || block == 0 || (block & (block - 1u)) ||
-	    ((region | size) & (block - 1u)) || size > UINT64_MAX - region - unit) {
+	    ((region | size) & (block - 1u)) || region > UINT64_MAX - unit ||
+	    size > UINT64_MAX - unit - region) {
 		kprintf("%s: blocks of %llu bytes at 0x%llx cannot be\n", virtio->name,
 			(unsigned long long)block, (unsigned long long)region);
 		return false;

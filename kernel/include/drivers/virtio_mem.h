@@ -51,7 +51,7 @@ bool virtio_mem_require(kelp_paddr_t first, uint64_t size);
 
 /*
  * Waits until every device has done what it can for now, at most `milliseconds`. True when each
- * has as much as it was asked for.
+ * that runs has as much as it was asked for.
  */
 bool virtio_mem_settle(unsigned milliseconds);
 
