@@ -13,7 +13,7 @@
 
 #include "shared.h"
 
-/* What a descriptor holds while its frame is offline: no frame has this number. */
+/* Fills a descriptor while its frame is offline: it looks like no pointer, count or state. */
 #define KELP_MEMMAP_POISON 0xa5
 
 struct kelp_directory {

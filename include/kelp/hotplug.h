@@ -113,14 +113,15 @@ enum kelp_status kelp_hotplug_offline(struct kelp_hotplug *plug, kelp_pfn_t firs
 
 /*
  * Errors: NO_FRAME (some of it is not there, or device), BUSY (some of it is online; or it hosts
- * descriptors of subsections that would stay), what reach_remove answers.
+ * descriptors of subsections that would stay), what reach_remove answers. Then nothing is changed.
  */
 enum kelp_status kelp_hotplug_remove(struct kelp_hotplug *plug, kelp_pfn_t first,
 				     uint64_t frames) KELP_WARN_UNUSED;
 
 /*
  * Errors: NO_FRAME (some of it is not device memory), BUSY (a hold, and wait->again() gave up; it
- * hosts descriptors of subsections that would stay), what reach_remove answers.
+ * hosts descriptors of subsections that would stay), ARGUMENT (some of it is reachable and some is
+ * not: KELP_HOTPLUG_NO_REACH), what reach_remove answers. After an error it is all device memory.
  */
 enum kelp_status kelp_hotplug_detach(struct kelp_hotplug *plug, kelp_pfn_t first, uint64_t frames,
 				     const struct kelp_hold_wait *wait) KELP_WARN_UNUSED;

@@ -202,7 +202,10 @@ static inline enum kelp_status kelp_kmap(struct kelp_kmap *kmap, kelp_pfn_t pfn,
 	return kelp_kmap_mapped(kmap, pfn, va);
 }
 
-/* Undoes one kelp_kmap(); `va` is any address in its page. Does not sleep. */
+/*
+ * Undoes one kelp_kmap(); `va` is any address in its page. Does not sleep; but it takes the lock
+ * of the hooks, and wakes: not from an interrupt.
+ */
 static inline void kelp_kunmap(struct kelp_kmap *kmap, kelp_vaddr_t va)
 {
 	if (__builtin_expect(va - kmap->direct_offset - kmap->direct_first < kmap->direct_size, 1))

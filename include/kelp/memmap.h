@@ -13,7 +13,9 @@
  *
  * Without a hold each answer is a HINT: it was true when it was given. A HOLD makes it last:
  *  - INV-2.1 When kelp_page_hold_*() succeeds the descriptor is initialised, and it, and the
- *    frame's being online (or device), stay so until kelp_page_release().
+ *    frame's being online (or device), stay so until kelp_page_release(). The hints need not say
+ *    so: kelp_pfn_active(), _online() and _device() answer no, and further holds are refused, from
+ *    the moment a remover begins to wait, whether or not it gives up. Only the hold counts.
  *  - INV-2.2 Adding or removing one subsection changes nothing that is answered for any other,
  *    device and RAM in one section included.
  *  - INV-2.3 Nothing is marked reserved for having been added later: added memory is like early

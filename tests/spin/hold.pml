@@ -5,7 +5,9 @@
  * order. What a process has in its buffer it alone writes, so it keeps that in locals and reads
  * the rest from memory. -DSC leaves the buffers out.
  *
- * Checked: who holds finds a descriptor that is sane (INV-2.1); nobody waits for ever (deadlock).
+ * Checked: who holds finds a descriptor that is sane (INV-2.1). Not checked: that a wait ends when
+ * the holders are gone; the remover here may give up at any look (tests/explore/hold_hotplug.c has
+ * cases where it does not).
  *
  * Broken variants: NO_WAIT, LOOK_FIRST (flag read, counted after), HELD_FIRST (added up in the
  * wrong order), ONE_PHASE (the other one is not looked at), NO_FENCE (in the reader: invisible
