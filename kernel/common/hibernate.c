@@ -308,19 +308,30 @@ static void tell_written(void)
 		(unsigned long long)rate(r->bytes_in, r->write_microseconds));
 }
 
-/* The image is complete. Comes back only if this machine cannot be switched off. */
+/*
+ * This machine goes on: no later boot may resume what it was (INV-5.6). The image is complete, or
+ * may be: the last flush may have failed after the disk had written.
+ */
+static void void_image(bool complete)
+{
+	enum kelp_status status = kelp_snapshot_discard(&save.config);
+
+	if (status == KELP_OK)
+		return;
+	if (complete)
+		panic("hibernate: the image cannot be discarded, and this machine cannot go on "
+		      "beside it: %s", text_of(status));
+	kprintf("hibernate: %s may hold an image of this machine, and that cannot be discarded: %s; "
+		"boot with noresume\n", hibernate_disk_name(), text_of(status));
+}
+
+/* The image is complete. Comes back only if this machine goes on after all. */
 static const char *end_machine(void)
 {
-	enum kelp_status status;
-
 	if (save.end == HIBERNATE_TEST_RESUME)
 		return hibernate_test_resume(&save.config);
 	kprintf("hibernate: powering off\n");
 	arch_power_off();
-	status = kelp_snapshot_discard(&save.config);
-	if (status != KELP_OK)
-		panic("hibernate: this machine cannot be switched off, and the image not be "
-		      "discarded: %s", text_of(status));
 	return "this machine cannot be switched off by us";
 }
 
@@ -371,12 +382,18 @@ static void save_frozen(void)
 				if (save.tell)
 					save.tell(&save.result);
 				save.why = end_machine();
+				void_image(true);
+			} else {
+				void_image(false);
 			}
 		}
 	}
 	/* In the resumed machine the frames that it would give back went with what was held. */
 	if (begun && !save.resumed)
 		kelp_snapshot_end(&save.writer);
+	/* The records are still on the disk: nobody shall have their key any more. */
+	if (save.resumed)
+		memset(&save.writer.secret, 0, sizeof(save.writer.secret));
 	if (begun && save.end == HIBERNATE_TEST_RESUME)
 		hibernate_test_end();
 	unsettle_devices();

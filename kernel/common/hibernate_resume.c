@@ -369,14 +369,13 @@ void hibernate_test_end(void)
 	leave_cancel(&resume.plan);
 }
 
-const char *hibernate_test_resume(const struct kelp_snapshot_config *config)
+/* NULL: the list of moves is complete, and all of memory as the image has it. */
+static const char *compare_image(void)
 {
-	uint64_t start = arch_ticks();
+	uint64_t start;
 	enum kelp_status status;
-	const char *why;
+	const char *why = open_image();
 
-	resume.config = *config;
-	why = open_image();
 	if (why)
 		return why;
 	status = verify();
@@ -389,10 +388,22 @@ const char *hibernate_test_resume(const struct kelp_snapshot_config *config)
 	}
 	if (status != KELP_OK)
 		return kelp_status_text(status);
-	if (!add_handover())
-		return "no frame for the hand-over";
-	resume.plan.moves = resume.list;
-	resume.plan.count = resume.moves;
-	resume.plan.entry = resume.payload.entry;
-	return leave(&resume.plan);
+	return add_handover() ? NULL : "no frame for the hand-over";
+}
+
+const char *hibernate_test_resume(const struct kelp_snapshot_config *config)
+{
+	const char *why;
+
+	resume.config = *config;
+	why = compare_image();
+	if (!why) {
+		resume.plan.moves = resume.list;
+		resume.plan.count = resume.moves;
+		resume.plan.entry = resume.payload.entry;
+		why = leave(&resume.plan);
+	}
+	/* Reads may be under way into the buffer, which is used again and given back now. */
+	kelp_snapshot_close(&resume.reader);
+	return why;
 }

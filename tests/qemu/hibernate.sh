@@ -42,6 +42,7 @@ label() {
 
 # boot OPTIONS WORDS [KERNEL] [MORE FOR QEMU]: one machine with the disk. OPTIONS that end with MORE:
 # and with 16 MiB of memory that the host adds.
+# ${drive:-}, when it is set, is another way to the disk.
 boot() {
 	more=
 	options=${1%MORE}
@@ -49,7 +50,7 @@ boot() {
 		more='-object memory-backend-ram,id=m,size=32M -device virtio-mem-pci,memdev=m,id=v,requested-size=16M'
 	# shellcheck disable=SC2086 # options are words
 	tests/qemu/boot.sh $options --seconds 60 --log "$log" --append "hibernate_key=$key $2" "${3:-$elf}" -- \
-		-drive "if=none,id=d,format=raw,cache=unsafe,file=$disk" -device virtio-blk-pci,drive=d \
+		-drive "if=none,id=d,${drive:-format=raw,cache=unsafe,file=$disk}" -device virtio-blk-pci,drive=d \
 		-device virtio-rng-pci $more ${4:-} > "$log.boot" 2>&1 9>&-
 }
 
@@ -122,6 +123,27 @@ goes_on() {
 	boot '--memory 48M --cpus 2' "carry=50 $1"
 	[ $? = 1 ] || echo "a failure should have been reported"
 	says "$2" && says ', 0 differ' && says '6 of 6 threads'
+}
+
+# failing_disk EVENT N WORDS: the disk answers one access with an error: a flush (flush_to_disk), or a
+# read (read_aio), once N - 1 flushes have gone well. The 4th comes when the image is complete. The
+# machine goes on, so that no later one may resume what it was.
+failing_disk() {
+	label
+	for state in 1 2 3 4 5; do
+		printf '[set-state]\nevent = "flush_to_disk"\nstate = "%d"\nnew_state = "%d"\n' \
+			$state $((state + 1))
+	done > "$logs/blkdebug"
+	printf '[inject-error]\nevent = "%s"\nstate = "%d"\nerrno = "5"\nonce = "on"\n' "$1" "$2" \
+		>> "$logs/blkdebug"
+	drive=driver=raw,file.driver=blkdebug,file.config=$logs/blkdebug
+	drive=$drive,file.image.driver=file,file.image.filename=$disk
+	boot '--memory 48M --cpus 2' "$3"
+	[ $? = 1 ] || echo "a failure should have been reported"
+	drive=
+	says 'hibernate: The disk hook' && says ', 0 differ' && says '6 of 6 threads'
+	boot '--memory 48M --cpus 2' 'run=mem'
+	says 'hibernate: nothing to resume'
 }
 
 no_label() {
@@ -238,6 +260,8 @@ check 'without switching off' test_resume
 check 'a changed bit of memory is noticed' spoiled
 check 'secrets that must not be saved' goes_on hibernate_secrets=refuse 'the policy refuses' 128M
 check 'a disk that is too small' goes_on '' 'does not fit' 4M
+check 'the last flush of the image fails' failing_disk flush_to_disk 4 'carry=50'
+check 'an image that cannot be read back' failing_disk read_aio 5 'carry=50 carry_end=test'
 check 'a disk without the label' no_label
 check 'an image to spoil' make_image
 [ -z "$pattern" ] || [ -e "$logs/good.img" ] || make_image
@@ -256,5 +280,5 @@ if [ -e "$logs/good.img" ]; then
 	check 'refusals leave the image as it was' still_good
 fi
 echo "1..$number"
-rm -f "$disk" "$logs/good.img" "$logs/other.elf"
+rm -f "$disk" "$logs/blkdebug" "$logs/good.img" "$logs/other.elf"
 [ "$failed" = 0 ]
