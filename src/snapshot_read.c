@@ -118,6 +118,9 @@ enum kelp_status kelp_snapshot_open(struct kelp_snapshot_reader *reader,
 		status = is_for_us(reader);
 	if (status == KELP_OK)
 		status = snapshot_check(config, reader->header.chunk_frames, &sizes);
+	if (status == KELP_OK && (reader->header.frame_limit > (UINT64_C(1) << 36) ||
+				  reader->header.frame_limit >> 2 > SIZE_MAX - 8u))
+		status = KELP_ERR_UNSUPPORTED;
 	if (status != KELP_OK) {
 		snapshot_scrub(&reader->secret, sizeof(reader->secret));
 		return status;
@@ -128,12 +131,9 @@ enum kelp_status kelp_snapshot_open(struct kelp_snapshot_reader *reader,
 	reader->image_bytes = (reader->store.state.end + KELP_IMAGE_BLOCK - 1u) &
 			      ~(uint64_t)(KELP_IMAGE_BLOCK - 1u);
 	reader->worker_size = sizes.worker;
-	reader->phase = READER_OPEN;
-	if (reader->header.frame_limit > (UINT64_C(1) << 36) ||
-	    reader->header.frame_limit >> 2 > SIZE_MAX - 8u)
-		return KELP_ERR_UNSUPPORTED;
 	/* Two maps of whole 32-bit words. */
 	reader->map_size = (size_t)((reader->header.frame_limit + 31u) >> 5) * 8u;
+	reader->phase = READER_OPEN;
 	return KELP_OK;
 }
 

@@ -48,7 +48,9 @@
  * SECRETS. An image holds every secret of the machine. It is sealed with a key made for it alone,
  * which lies in its header, sealed with the embedder's key; consume() and discard() destroy that
  * header. Frames of class SECRET are saved like others, or the attempt is refused
- * (KELP_SNAPSHOT_REFUSE_SECRET).
+ * (KELP_SNAPSHOT_REFUSE_SECRET). What is left of the work is the resumed machine's to scrub: its
+ * writer's `secret`, should that have been saved with the rest, and, in frames that were free, the
+ * kernel's that loaded it: its config.buffer and the safe frames hold deciphered memory.
  *
  * REPLAY. Within an area an older image is never taken for the newer one. Whoever can put the whole
  * disk back to an earlier state can only be told by something that is not on the disk: give a
