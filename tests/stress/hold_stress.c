@@ -43,7 +43,7 @@ struct page {
 
 #define EXACTLY UINT32_C(0x5a11e57)
 
-enum bug { BUG_NONE, BUG_NO_WAIT, BUG_NO_HOLD };
+enum bug { BUG_NONE, BUG_NO_WAIT, BUG_NO_HOLD, BUG_LOOK_FIRST };
 
 struct mail {
 	struct kelp_hold hold;
@@ -159,6 +159,19 @@ static void look(struct stress *s, unsigned me, struct page *page, uint64_t pfn)
 	}
 }
 
+/* The flag is read, and only then the hold begins. */
+static void look_first(struct stress *s, unsigned me, kelp_pfn_t pfn)
+{
+	struct kelp_hold hold;
+
+	if (!kelp_pfn_active(&s->map, pfn))
+		return;
+	sched_yield(); /* the window is wide here, too */
+	kelp_hold_enter(&s->map.holds, me, (uint32_t)(pfn.number / SUB), pfn, &hold);
+	look(s, me, kelp_pfn_to_page(&s->map, pfn), pfn.number);
+	kelp_hold_leave(&s->map.holds, me, &hold);
+}
+
 static void read_one(struct stress *s, unsigned me, kelp_pfn_t pfn, uint64_t *seed)
 {
 	uint32_t cpu = s->flags & KELP_HOLDS_SHARED ? 0 : me;
@@ -168,6 +181,10 @@ static void read_one(struct stress *s, unsigned me, kelp_pfn_t pfn, uint64_t *se
 	if (s->bug == BUG_NO_HOLD) {
 		if (kelp_pfn_active(&s->map, pfn))
 			look(s, me, kelp_pfn_to_page(&s->map, pfn), pfn.number);
+		return;
+	}
+	if (s->bug == BUG_LOOK_FIRST) {
+		look_first(s, me, pfn);
 		return;
 	}
 	switch (random_next(seed) % 4) {
@@ -532,12 +549,19 @@ static void bad_without_hold(void **state)
 	bad(BUG_NO_HOLD);
 }
 
+static void bad_flag_read_first(void **state)
+{
+	(void)state;
+	bad(BUG_LOOK_FIRST);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_fence),       cmocka_unit_test(good_barrier),
 		cmocka_unit_test(good_shared),      cmocka_unit_test(good_interrupts),
 		cmocka_unit_test(bad_without_wait), cmocka_unit_test(bad_without_hold),
+		cmocka_unit_test(bad_flag_read_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
