@@ -57,7 +57,7 @@ struct kelp_memmap_config {
 	unsigned section_shift;    /* log2 of bytes; 0: 27, or physical_bits where that is less */
 	unsigned subsection_shift; /* log2 of bytes; 0: 21. A section has 1 to 1024 of them */
 
-	size_t descriptor_size;    /* of the embedder's descriptor, any multiple of 4 */
+	size_t descriptor_size;    /* of the embedder's descriptor, a multiple of 4 up to 4096 */
 	size_t frame_offset;       /* in it: where Kelp keeps the frame's number ... */
 	unsigned frame_bytes;      /* ... in 4 or 8 aligned bytes; 0 with an array */
 
@@ -166,8 +166,8 @@ enum kelp_status kelp_memmap_size(const struct kelp_memmap_config *config,
 /*
  * An empty map. Phase: any; allocates nothing.
  * Errors: ARGUMENT: shifts that do not nest (page <= subsection <= section <= physical_bits), more
- * than 2^31 subsections in all or 2^19 frames in one, no descriptor_size, a frame field outside of
- * the descriptor or too narrow, a hook missing.
+ * than 2^31 subsections in all or 2^19 frames in one, a descriptor_size that cannot be, a frame
+ * field outside of the descriptor or too narrow, a hook missing.
  */
 enum kelp_status kelp_memmap_init(struct kelp_memmap *map,
 				  const struct kelp_memmap_config *config) KELP_WARN_UNUSED;
@@ -193,7 +193,7 @@ enum kelp_status kelp_memmap_add_early(struct kelp_memmap *map,
 				       const struct kelp_memmap_range *ranges,
 				       size_t count) KELP_WARN_UNUSED;
 
-/* Walks everything. */
+/* Walks everything. Exact under the lock only; any other time an estimate. */
 void kelp_memmap_cost(const struct kelp_memmap *map, struct kelp_memmap_cost *cost);
 
 /* ---- lookups: hints ----------------------------------------------------------------------- */

@@ -31,6 +31,11 @@ static bool again(void *context, uint32_t looks)
 	struct patience *p = context;
 
 	assert_int_equal(looks, ++p->looks);
+	/* What is held stays, and is still there; the hints say already that it is to go. */
+	if (p->hold) {
+		assert_true(kelp_pfn_valid(&p->world->map, P(2)));
+		assert_false(kelp_pfn_active(&p->world->map, P(2)));
+	}
 	/* While it is tried nobody new gets in. */
 	for (unsigned cpu = 0; cpu < 2 && p->hold; cpu++) {
 		struct kelp_hold other;

@@ -166,6 +166,8 @@ static void configs(void **state)
 	assert_status(TRY(w, descriptor_size, 0), KELP_ERR_ARGUMENT);
 	assert_status(TRY(w, descriptor_size, 6), KELP_ERR_ARGUMENT);
 	assert_status(TRY(w, descriptor_size, 4), KELP_OK);
+	assert_status(TRY(w, descriptor_size, 4096), KELP_OK);
+	assert_status(TRY(w, descriptor_size, 4100), KELP_ERR_ARGUMENT);
 	assert_status(TRY(w, frame_bytes, 0), KELP_ERR_ARGUMENT);
 	assert_status(TRY(w, frame_bytes, 5), KELP_ERR_ARGUMENT);
 	assert_status(TRY(w, frame_bytes, 8), KELP_OK);
