@@ -66,8 +66,8 @@ static const struct status_text texts[] = {
 	[KELP_ERR_IO] = {
 		"KELP_ERR_IO",
 		"The disk hook reported a failure: see what the driver says. A "
-		"snapshot that was being written is not there; one that was being "
-		"read is untouched.",
+		"snapshot that was being written may be there if it was the last "
+		"flush: discard it; one that was being read is untouched.",
 	},
 	[KELP_ERR_NO_SPACE] = {
 		"KELP_ERR_NO_SPACE",

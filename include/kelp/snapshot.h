@@ -353,7 +353,7 @@ struct kelp_snapshot_reader {
 	size_t worker_size;
 	uint32_t *home;       /* a bit per frame: it is in the image */
 	uint32_t *away;       /* its home was not free */
-	uint32_t placed;      /* safe frames taken */
+	uint64_t placed;      /* safe frames taken */
 	uint32_t phase;
 	uint32_t lock;
 	uint32_t next_record;
