@@ -13,6 +13,7 @@
 
 #include <cpu.h>
 #include <holds.h>
+#include <memmap.h>
 #include <reach.h>
 #include <thread.h>
 
@@ -54,15 +55,37 @@ static void count_frames(uint64_t first, uint64_t end, bool more)
 		frames_counts.movable_total += frames;
 }
 
+static bool is_present(uint64_t number)
+{
+	return kelp_directmap_present(&kernel_direct, (kelp_pfn_t){number});
+}
+
+/* What was free before, and offline meanwhile, is absent already; each subsection for itself. */
+static void make_absent(uint64_t first, uint64_t end)
+{
+	const uint64_t unit = UINT64_C(1) << (MEMMAP_SUBSECTION_SHIFT - PAGE_SHIFT);
+
+	while (first < end) {
+		bool present = is_present(first);
+		uint64_t stop = align_up(first + 1u, unit);
+
+		while (stop < end && is_present(stop) == present)
+			stop += unit;
+		stop = min_u64(stop, end);
+		if (present)
+			frames_debug_free(first << PAGE_SHIFT, stop - first);
+		first = stop;
+	}
+}
+
 void frames_add_free(uint64_t first, uint64_t end)
 {
 	unsigned long flags;
 
 	if (first == end)
 		return;
-	/* What was free before, and offline meanwhile, is absent already. */
-	if (frames_debug && kelp_directmap_present(&kernel_direct, (kelp_pfn_t){first}))
-		frames_debug_free(first << PAGE_SHIFT, end - first);
+	if (frames_debug)
+		make_absent(first, end);
 	flags = spin_lock_irqsave(&frames_lock);
 	count_frames(first, end, true);
 	for (uint64_t number = first; number < end; number++) {

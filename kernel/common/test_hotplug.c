@@ -150,6 +150,12 @@ static void memory_goes_and_comes_back(void)
 	REQUIRE(hotplug_add(range.first, SIZE, range.zone, false) == KELP_OK);
 	CHECK(all_answer(range.first, SIZE, OFFLINE));
 	REQUIRE(hotplug_online(range.first, SIZE) == KELP_OK);
+	/* What was offline and what was gone come back in one piece. */
+	REQUIRE(hotplug_offline(range.first, SIZE) == KELP_OK);
+	REQUIRE(hotplug_remove(range.first, HOTPLUG_UNIT) == KELP_OK);
+	REQUIRE(hotplug_add(range.first, HOTPLUG_UNIT, range.zone, false) == KELP_OK);
+	REQUIRE(hotplug_online(range.first, SIZE) == KELP_OK);
+	CHECK(all_answer(range.first, SIZE, ONLINE));
 	/* INV-2.3: it is as any other memory. */
 	frames_look(range.first + SIZE - PAGE_SIZE, &look);
 	CHECK(look.use == FRAME_USE_FREE);
