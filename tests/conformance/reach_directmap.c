@@ -792,8 +792,49 @@ static void check_array(struct fixture *f, const unsigned char *state, uint64_t 
 	}
 }
 
+/* Frames anywhere below the hot ones: a few at a time are out, from the midst of the largest leaves. */
+#define COLD_FRAMES 6u
+struct cold {
+	uint64_t frame;
+	bool out;
+};
+
+static void change_cold(struct fixture *f, struct cold *cold, uint64_t frame)
+{
+	kelp_attr_t attributes;
+
+	if (cold->out) {
+		assert_status(kelp_directmap_set_default(&f->map, pfn(cold->frame), 1), KELP_OK);
+		assert_true(reaches(f, cold->frame, &attributes));
+		assert_true(attributes & KELP_ATTR_WRITE);
+	} else {
+		cold->frame = frame;
+		assert_status(kelp_directmap_set_invalid(&f->map, pfn(frame), 1), KELP_OK);
+		assert_false(reaches(f, frame, &attributes));
+	}
+	cold->out = !cold->out;
+	reach_settled(&f->reach);
+}
+
+static void change_some_cold(struct fixture *f, struct random *random, struct cold *cold)
+{
+	uint64_t first = f->ranges[0].first.number;
+	uint64_t frame = first + random_below(random, f->hot - first);
+	unsigned at = (unsigned)random_below(random, COLD_FRAMES);
+	kelp_attr_t attributes;
+
+	for (unsigned i = 0; i < COLD_FRAMES; i++)
+		if (cold[i].out && cold[i].frame == frame)
+			at = i;
+	change_cold(f, &cold[at], frame);
+	for (unsigned i = 0; i < COLD_FRAMES; i++)
+		if (cold[i].out)
+			assert_false(reaches(f, cold[i].frame, &attributes));
+}
+
 static void random_changes_agree_with_an_array(struct bare *bare)
 {
+	struct cold cold[COLD_FRAMES] = {{0, false}};
 	struct random random = {bare->format->va_bits * 131u + bare->format->page_shift};
 	const char *scale = getenv("KELP_TEST_SCALE");
 	unsigned steps = 120u * (scale ? (unsigned)atoi(scale) : 1u);
@@ -842,11 +883,16 @@ static void random_changes_agree_with_an_array(struct bare *bare)
 						   : kind == 1 ? state[i] | (CONSTANT)
 							       : DEFAULT);
 		reach_settled(&f.reach);
+		if (step % 8 == 0)
+			change_some_cold(&f, &random, cold);
 		if (step % 16 == 15)
 			check_array(&f, state, 0, f.hot_frames);
 		else
 			check_array(&f, state, first, count < 64 ? count : 64);
 	}
+	for (unsigned i = 0; i < COLD_FRAMES; i++)
+		if (cold[i].out)
+			change_cold(&f, &cold[i], 0);
 	for (uint64_t i = 0; i < f.hot_frames; i++)
 		absent += !!(state[i] & ABSENT);
 	assert_int_equal(look(&f).absent, absent);
