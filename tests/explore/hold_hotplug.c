@@ -594,6 +594,7 @@ static const struct hold_case cases[] = {
 	{"offline, online", setup_ram, {remover_cycles, reader}, NULL, 0, NULL},
 	{"offline, removed, added, online", setup_ram, {remover_replaces, reader}, NULL, 0, NULL},
 	{"the same, read twice", setup_ram, {remover_replaces, reader_twice}, NULL, 0, NULL},
+	{"the same, two readers", setup_ram, {remover_replaces, reader, reader}, NULL, 0, NULL},
 	{"offline, online, twice", setup_ram, {remover_twice, reader}, NULL, 0, NULL},
 	{"offline, online, twice; read twice", setup_ram, {remover_twice, reader_twice}, NULL, 0,
 	 NULL},
