@@ -143,6 +143,9 @@ debian-kernel:
 
 run: $(HOLDFAST_ELF) $(HOLDFAST_SCRATCH) $(HOLDFAST_KEXEC)/mkcpio ## The whole story in QEMU, without a keypress; build/run/report.json
 	@tests/qemu/run.sh $(HOLDFAST_ELF) $(HOLDFAST_SCRATCH) $(BUILD)/run
+	@echo 'Once more, with every free frame out of the direct map:'
+	@HOLDFAST_BRIEF=1 HOLDFAST_APPEND=debug_pagealloc=on \
+		tests/qemu/run.sh $(HOLDFAST_ELF) $(HOLDFAST_SCRATCH) $(BUILD)/run/debug_pagealloc
 
 # What `kexec` finds in `HOLDFAST_INITRD=build/holdfast/kexec/files.cpio make shell`.
 kexec-files: $(HOLDFAST_ELF) $(HOLDFAST_KEXEC)/mkcpio $(HOLDFAST_KEXEC)/linux-init debian-kernel ## Kernels for Holdfast's `kexec`: build/holdfast/kexec/files.cpio

@@ -6,7 +6,8 @@
 # at the disk from the outside, and writes <directory>/report.json and serial.log (default build/run).
 #
 # HOLDFAST_CPUS (2), HOLDFAST_MEMORY (160M; another 96M are added while it runs),
-# HOLDFAST_SECONDS (120, for each machine).
+# HOLDFAST_SECONDS (120, for each machine); HOLDFAST_APPEND: more words of the command line;
+# HOLDFAST_BRIEF=1: what the machines say goes to serial.log only, a few lines of it are shown.
 #
 # Exit status: 0 only if everything held; otherwise boot.sh's, or 1.
 set -u
@@ -28,15 +29,19 @@ truncate -s 1G "$image" && printf 'HOLDFAST IMAGES' | dd of="$image" conv=notrun
 "$(dirname "$scratch")/kexec/mkcpio" "$directory/next.cpio" next="$elf" || exit 2
 key=$(od -An -v -tx1 -N32 /dev/urandom | tr -d ' \n')
 start=$(date +%s%N)
+show=--show
+[ -z "${HOLDFAST_BRIEF:-}" ] || show=
 trap : INT TERM
 
 # machine N WORDS [arguments for QEMU]: boots it; its serial line goes to the terminal and to serial.log.N.
 machine() {
 	number=$1 words=$2
 	shift 2
-	"$here/boot.sh" --show --cpus "${HOLDFAST_CPUS:-2}" --memory "${HOLDFAST_MEMORY:-160M},slots=1,maxmem=8G" \
+	[ "$show" ] || echo "  machine $number: $words${HOLDFAST_APPEND:+ $HOLDFAST_APPEND}"
+	# shellcheck disable=SC2086 # one option or none
+	"$here/boot.sh" $show --cpus "${HOLDFAST_CPUS:-2}" --memory "${HOLDFAST_MEMORY:-160M},slots=1,maxmem=8G" \
 		--seconds "${HOLDFAST_SECONDS:-120}" --log "$log.$number" \
-		--append "$words hibernate_key=$key" "$elf" -- \
+		--append "$words${HOLDFAST_APPEND:+ $HOLDFAST_APPEND} hibernate_key=$key" "$elf" -- \
 		-object memory-backend-ram,id=more,size=128M \
 		-device virtio-mem-pci,memdev=more,requested-size=96M \
 		-drive "if=none,id=disk,format=raw,cache=unsafe,file=$disk" \
@@ -52,14 +57,15 @@ cat "$log.1" > "$log"
 if [ "$status" = 1 ] && grep -aq '^hibernate: powering off' "$log.1" &&
 	grep -q 'ended without a verdict' "$log.1.boot"; then
 	written=$(du -k "$image" | cut -f 1)
-	echo "---- The machine is off; its memory is on a disk, in $((written / 1024)) MiB. A new one starts. ----"
+	[ -z "$show" ] || echo "---- The machine is off; its memory is on a disk, in $((written / 1024)) MiB. A new one starts. ----"
 	machine 2 resume
 	status=$?
 	cat "$log.2" >> "$log"
 fi
 cat "$log".*.boot 2> /dev/null | grep -v 'ended without a verdict' >&2
 milliseconds=$((($(date +%s%N) - start) / 1000000))
-echo
+[ "$show" ] || tr -d '\r' < "$log" | grep -a '^hibernate: .* MiB/s\|^[0-9]* frames verified\|threads went on' | sed 's/^/  /'
+[ -z "$show" ] || echo
 found='not looked at: the machine did not come to its end'
 if [ "$status" -gt 1 ]; then
 	rm -f "$disk"

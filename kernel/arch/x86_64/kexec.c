@@ -133,7 +133,8 @@ void arch_kexec_cancel(struct kelp_kexec *kexec)
 
 /*
  * Back to where they wait for a startup IPI, which needs no memory: a CPU that merely halts would
- * do so in text that is overwritten. SDM 8.4.1.
+ * do so in text that is overwritten. SDM 8.4.1. They get as long for it as a resume gives them
+ * (arch_reset_other_cpus()): an emulated CPU may have to wait for the host's.
  */
 void arch_kexec_stop_cpus(void)
 {
@@ -141,7 +142,7 @@ void arch_kexec_stop_cpus(void)
 	for (unsigned i = 0; i < cpu_count; i++)
 		if (cpus[i] != this_cpu() && cpus[i]->online)
 			apic_send_init(cpus[i]->hardware_id);
-	time_spin(200);
+	time_spin(10000);
 }
 
 uint64_t arch_kexec_tick(void)
