@@ -147,6 +147,10 @@ run: $(HOLDFAST_ELF) $(HOLDFAST_SCRATCH) $(HOLDFAST_KEXEC)/mkcpio ## The whole s
 	@HOLDFAST_BRIEF=1 HOLDFAST_APPEND=debug_pagealloc=on \
 		tests/qemu/run.sh $(HOLDFAST_ELF) $(HOLDFAST_SCRATCH) $(BUILD)/run/debug_pagealloc
 
+churn: $(HOLDFAST_ELF) ## Every frame of a 4 GiB machine out of the direct map and back: leaf counts and times
+	@tests/qemu/boot.sh --show --cpu max,-la57 --memory 4G --cpus 2 --seconds 300 --log $(BUILD)/churn.log \
+		--append test=every --append churn=2000000 $(HOLDFAST_ELF)
+
 # What `kexec` finds in `HOLDFAST_INITRD=build/holdfast/kexec/files.cpio make shell`.
 kexec-files: $(HOLDFAST_ELF) $(HOLDFAST_KEXEC)/mkcpio $(HOLDFAST_KEXEC)/linux-init debian-kernel ## Kernels for Holdfast's `kexec`: build/holdfast/kexec/files.cpio
 	$(Q)$(HOLDFAST_KEXEC)/mkcpio $(HOLDFAST_KEXEC)/initrd.cpio init=$(HOLDFAST_KEXEC)/linux-init
@@ -174,4 +178,4 @@ PART_SOAK     += qemu: tests/qemu/run-boots.sh tests/qemu/run-boots-i386.sh test
 PART_TESTS    += tests/qemu/hotplug.sh
 PART_SOAK     += tests/qemu/hotplug.sh
 
-.PHONY: holdfast run shell iso debian-kernel kexec-files compare-linux
+.PHONY: holdfast run shell iso debian-kernel kexec-files compare-linux churn

@@ -59,7 +59,7 @@ groups_of() {
 	for target in "$@"; do
 		case $target in
 		all | lib | tools | install | targets | check-symbols | bench | holdfast) echo build ;;
-		run | shell | compare-linux | kexec-files) echo build qemu ;;
+		run | churn | shell | compare-linux | kexec-files) echo build qemu ;;
 		iso) echo build iso ;;
 		clean | help) ;;
 		*) echo build test qemu iso uefi ;;
