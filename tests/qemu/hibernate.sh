@@ -99,10 +99,10 @@ carry() {
 	says 'hibernate: nothing to resume'
 }
 
-# Without switching off: the image is compared with memory, then entered.
+# Without switching off: the image is compared with memory, then entered. OPTIONS WORDS
 test_resume() {
 	label
-	boot '--memory 64M --cpus 2' 'carry=70 carry_end=test'
+	boot "$1" "$2 carry_end=test"
 	[ $? = 0 ] || echo "status $?"
 	says 'hibernate: resumed;' && says ', 0 differ' && says '6 of 6 threads'
 }
@@ -256,7 +256,11 @@ while IFS='|' read -r name options words expected <&8; do
 	# shellcheck disable=SC2086,SC2116 # blanks around the fields go
 	check "$(echo $name)" carry "$(echo $options)" "$(echo $words)" "$(echo $expected)"
 done 8< "$logs/table"
-check 'without switching off' test_resume
+check 'without switching off' test_resume '--memory 64M --cpus 2' carry=70
+check 'without switching off, 4 levels, free frames unmapped' test_resume \
+	'--cpu qemu64 --memory 48M --cpus 2' 'carry=60 debug_pagealloc=on'
+check 'without switching off, memory that was added' test_resume \
+	'--cpus 2 --memory 48M,slots=1,maxmem=1G MORE' carry=60
 check 'a changed bit of memory is noticed' spoiled
 check 'secrets that must not be saved' goes_on hibernate_secrets=refuse 'the policy refuses' 128M
 check 'a disk that is too small' goes_on '' 'does not fit' 4M
