@@ -19,7 +19,7 @@
 
 static struct {
 	uint32_t published; /* rounds whose commit has returned */
-	uint64_t accesses, faults;
+	uint64_t successes, faults;
 	unsigned count;
 } shared;
 
@@ -41,7 +41,7 @@ static void publish(uint32_t round)
 static void start_hammers(void (*hammer)(unsigned index))
 {
 	shared.published = 0;
-	shared.accesses = 0;
+	shared.successes = 0;
 	shared.faults = 0;
 	shared.count = test_hammers_start(hammer);
 }
@@ -53,9 +53,11 @@ static void stop_hammers(void)
 
 static void count_access(enum probe_result result)
 {
-	__atomic_fetch_add(&shared.accesses, 1, __ATOMIC_RELAXED);
-	if (result == PROBE_OK)
+	/* Each has a count of its own that only grows: a difference of two would go back. */
+	if (result == PROBE_OK) {
+		__atomic_fetch_add(&shared.successes, 1, __ATOMIC_RELAXED);
 		return;
+	}
 	__atomic_fetch_add(&shared.faults, 1, __ATOMIC_RELAXED);
 	/* An emulator takes its one big lock for each fault: leave the others some of it. */
 	for (unsigned i = 0; i < 200; i++)
@@ -69,9 +71,7 @@ static bool time_left(uint64_t start)
 
 static uint64_t strikes(bool faulting)
 {
-	uint64_t faults = __atomic_load_n(&shared.faults, __ATOMIC_RELAXED);
-
-	return faulting ? faults : __atomic_load_n(&shared.accesses, __ATOMIC_RELAXED) - faults;
+	return __atomic_load_n(faulting ? &shared.faults : &shared.successes, __ATOMIC_RELAXED);
 }
 
 /*
@@ -134,7 +134,7 @@ static void replaced_frames_are_gone(void)
 		publish(round);
 	}
 	stop_hammers();
-	CHECK(shared.accesses > 0);
+	CHECK(shared.successes > 0);
 }
 
 /* ---- unmapped ---------------------------------------------------------------------------- */
@@ -189,7 +189,7 @@ static void unmapped_frames_are_let_go(void)
 		CHECK(page_is_all(frame, POISON));
 	}
 	stop_hammers();
-	CHECK(shared.accesses > shared.faults && shared.faults > 0);
+	CHECK(shared.successes > 0 && shared.faults > 0);
 }
 
 /* The table page comes back to the allocator as well: it is filled with leaves that would show
@@ -223,7 +223,7 @@ static void tables_are_let_go(void)
 		CHECK(test_unmap(TEST_BASE, TEST_SIZE, 0) == KELP_OK);
 	}
 	stop_hammers();
-	CHECK(shared.accesses > shared.faults && shared.faults > 0);
+	CHECK(shared.successes > 0 && shared.faults > 0);
 }
 
 /* ---- protected --------------------------------------------------------------------------- */
@@ -250,7 +250,7 @@ static void protected_pages_stay_as_they_are(void)
 		let_hammers_strike(false);
 	}
 	stop_hammers();
-	CHECK(shared.accesses > shared.faults && shared.faults > 0);
+	CHECK(shared.successes > 0 && shared.faults > 0);
 }
 
 /* ---- split and joined under use ---------------------------------------------------------- */
